@@ -1,0 +1,1 @@
+"""Values and arithmetic: no torch, rasterio, geopandas, click or QGIS in here."""

@@ -1,0 +1,56 @@
+"""The classes that a model tells apart."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NODATA = 255  # the class raster's value where nothing was predicted
+
+
+class ClassInfo(BaseModel):
+    """One class: the value in the class raster, its name, its colour, and whether its objects are counted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[int, Field(ge=0, lt=NODATA)]
+    name: Annotated[str, Field(min_length=1)]
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+    kind: Literal["stuff", "thing"] = "stuff"
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        """The colour as three bytes."""
+        value = int(self.colour[1:], 16)
+        return value >> 16, value >> 8 & 255, value & 255
+
+
+class ClassSet(BaseModel):
+    """Classes in the order of the model's output channels; `background` is the id that is never vectorised."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: Annotated[tuple[ClassInfo, ...], Field(min_length=1)]
+    background: int | None = 0
+    ignore_index: int = NODATA
+
+    @model_validator(mode="after")
+    def _unique(self) -> ClassSet:
+        for what in ("id", "name"):
+            values = [getattr(c, what) for c in self.classes]
+            if len(set(values)) < len(values):
+                raise ValueError(f"classes share a {what}: {values}")
+        return self
+
+    @property
+    def foreground(self) -> tuple[ClassInfo, ...]:
+        """The classes that become polygons."""
+        return tuple(c for c in self.classes if c.id != self.background)
+
+    def by_id(self, class_id: int) -> ClassInfo:
+        """The class with that id; raises KeyError."""
+        for c in self.classes:
+            if c.id == class_id:
+                return c
+        raise KeyError(class_id)

@@ -1,0 +1,122 @@
+"""The seams between packages: what inference asks of io, what sinks take, how progress is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.core.tiling import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Pixels of a run of rows, in the file's own dtype: `pixels` (band, y, x).
+
+    `valid` (y, x) is True where every band holds data; None says that all of them are.
+    """
+
+    y: Span
+    pixels: NDArray[Any]
+    valid: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BadBlock:
+    """A window that could not be read and was left as nodata."""
+
+    path: str
+    y: Span
+    x: Span
+    reason: str
+
+
+class RowReader(Protocol):
+    """Rows of a scene on one grid, read ahead by threads and handed out in order."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Number of bands."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of what comes back."""
+        ...
+
+    def rows(self, spans: Sequence[Span], x: Span) -> Iterator[Rows]:
+        """The rows of each span, columns `x` only, in the order given; spans do not overlap. Raises ReadError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A run of finished rows: `class_ids` (y, x) uint8 with 255 for nodata, `scores` (y, x) uint8 or None.
+
+    Scores are round(254 * score): the foreground's for a binary model, the winner's otherwise; 255 is nodata.
+    """
+
+    y: Span
+    class_ids: NDArray[np.uint8]
+    scores: NDArray[np.uint8] | None
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Takes strips in order from the first row to the last. Nothing stands under a final name before `commit`."""
+
+    def write(self, strip: Strip) -> None:
+        """Take the next strip."""
+        ...
+
+    def commit(self) -> None:
+        """Finish, and move the result to its final name."""
+        ...
+
+    def abort(self) -> None:
+        """Remove everything written so far. Safe to call at any time."""
+        ...
+
+
+class Progress(Protocol):
+    """Where a job tells what it does."""
+
+    def plan(self, plan: dict[str, Any]) -> None:
+        """The job's plan, once, before the first pixel."""
+        ...
+
+    def advance(self, tiles: int, pixels: int) -> None:
+        """So many more tiles are done or skipped, and so many more pixels of the scene are final."""
+        ...
+
+    def stage(self, name: str) -> None:
+        """A step after prediction begins, for instance "writing polygons"."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know and that does not end the job."""
+        ...
+
+
+class Silent:
+    """Progress that tells nothing."""
+
+    def plan(self, plan: dict[str, Any]) -> None:
+        """Ignore."""
+
+    def advance(self, tiles: int, pixels: int) -> None:
+        """Ignore."""
+
+    def stage(self, name: str) -> None:
+        """Ignore."""
+
+    def warn(self, message: str) -> None:
+        """Ignore."""

@@ -1,0 +1,182 @@
+"""The job description: what the command line builds, what `geoseg run` runs, what a cluster carries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from geoseg.errors import SpecError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SceneSpec(_Part):
+    """What goes in: one file, several files as one mosaic (the first lies on top), or one file a band.
+
+    `bidx` counts from 1, in the model's order. `resolution` states the ground resolution in metres per pixel of a
+    scene that does not say it (no CRS). `sensor` gives numbered bands their names.
+    """
+
+    paths: tuple[str, ...] = ()
+    bands: dict[str, str] = Field(default_factory=dict)
+    bidx: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    band_names: tuple[str, ...] | None = None
+    sensor: str | None = None
+    nodata: float | None = None
+    resolution: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> SceneSpec:
+        if bool(self.paths) == bool(self.bands):
+            raise ValueError("give either scene files or --band NAME=FILE, and not both")
+        if self.bidx is not None and self.band_names is not None:
+            raise ValueError("give bands by index or by name, and not both")
+        return self
+
+
+class RegionSpec(_Part):
+    """Where to look: a vector file of polygons, or bounds (left, bottom, right, top) in `bounds_crs` (the scene's)."""
+
+    aoi: str | None = None
+    bounds: tuple[float, float, float, float] | None = None
+    bounds_crs: str | None = None
+    clip: bool = False
+
+    @model_validator(mode="after")
+    def _one_form(self) -> RegionSpec:
+        if self.aoi is not None and self.bounds is not None:
+            raise ValueError("give --aoi or --bounds, and not both")
+        if self.bounds and not (self.bounds[0] < self.bounds[2] and self.bounds[1] < self.bounds[3]):
+            raise ValueError(f"bounds {self.bounds} are empty; expected left bottom right top")
+        if self.clip and self.aoi is None and self.bounds is None:
+            raise ValueError("--clip needs --aoi or --bounds")
+        return self
+
+
+class InferenceSpec(_Part):
+    """How to compute: None leaves a value to the model's card or to the machine."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1)] | None = None
+    tile_size: Annotated[int, Field(ge=1)] | None = None
+    overlap: Annotated[int, Field(ge=0)] | None = None
+    tta: Literal["none", "flips", "d4"] = "none"
+    scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    resolution: Positive | None = None
+    any_resolution: bool = False
+
+
+class StretchSpec(_Part):
+    """How values outside the model's range are brought into it: by percentiles, by given limits, or not at all."""
+
+    mode: Literal["auto", "none", "percentile", "limits"] = "auto"
+    percentiles: tuple[float, float] = (2.0, 98.0)
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> StretchSpec:
+        given = self.low is not None and self.high is not None
+        if (self.mode == "limits") != given:
+            raise ValueError('stretch limits need mode "limits" with both low and high')
+        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise ValueError(f"percentiles {self.percentiles} are not between 0 and 100 in rising order")
+        return self
+
+
+class PostprocessSpec(_Part):
+    """From raw polygons to the task's product, in ground metres; None leaves a value to the task, 0 switches it off."""
+
+    min_area_m2: NotNegative | None = None
+    fill_holes_m2: NotNegative | None = None
+    simplify_m: NotNegative | None = None
+
+
+class OutputSpec(_Part):
+    """What comes out; at least one. `creation_options` go to the class and score rasters."""
+
+    vector: str | None = None
+    raster: str | None = None
+    scores: str | None = None
+    preview: str | None = None
+    dst_crs: str | None = None
+    native_grid: bool = False
+    creation_options: dict[str, str] = Field(default_factory=dict)
+    overwrite: bool = False
+
+    @model_validator(mode="after")
+    def _something(self) -> OutputSpec:
+        paths = [p for p in (self.vector, self.raster, self.scores, self.preview) if p]
+        if len({Path(p).absolute() for p in paths}) < len(paths):
+            raise ValueError("two outputs have the same path")
+        if self.native_grid and not (self.raster or self.scores):
+            raise ValueError("--native-grid needs --raster or --scores")
+        return self
+
+
+class PredictJob(_Part):
+    """Predict one scene. `model` is a packaged name or a bundle's path; without it the task's own model is taken."""
+
+    kind: Literal["predict"] = "predict"
+    scene: SceneSpec
+    task: str | None = None
+    model: str | None = None
+    region: RegionSpec = RegionSpec()
+    inference: InferenceSpec = InferenceSpec()
+    stretch: StretchSpec = StretchSpec()
+    postprocess: PostprocessSpec = PostprocessSpec()
+    output: OutputSpec = OutputSpec()
+    on_bad_block: Literal["error", "nodata"] = "error"
+
+    @model_validator(mode="after")
+    def _model_known(self) -> PredictJob:
+        if self.task is None and self.model is None:
+            raise ValueError("give --task or --model")
+        return self
+
+
+JobSpec = PredictJob  # becomes a union, told apart by `kind`, when a second job arrives
+_ADAPTER: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
+
+
+def job_from(values: Any, source: str = "job") -> JobSpec:
+    """The job that `values` (parsed JSON) describe. Raises SpecError naming `source` and every field that is wrong."""
+    try:
+        return _ADAPTER.validate_python(values)
+    except ValidationError as error:
+        raise SpecError(f"{source}: {explain(error)}") from None
+
+
+def job_from_json(text: str, source: str = "job") -> JobSpec:
+    """The job that a JSON text describes. Raises SpecError."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SpecError(f"{source}: not JSON ({error}); `geoseg schema` prints what a job looks like") from None
+    return job_from(values, source)
+
+
+def explain(error: ValidationError) -> str:
+    """One line from pydantic's report: each wrong field with what was expected."""
+    parts = []
+    for item in error.errors():
+        place = ".".join(str(p) for p in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        parts.append(f"{place}: {message}" if place else message)
+    return "; ".join(parts)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of every job that geoseg runs."""
+    return _ADAPTER.json_schema()
