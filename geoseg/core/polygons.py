@@ -1,0 +1,30 @@
+"""Polygons on their way to a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class PolygonBatch:
+    """Polygons in the scene's CRS with their attributes; all arrays have shape (polygon,).
+
+    `geometry` holds shapely polygons, `confidence` the mean score inside (0 to 1, NaN where no score is known),
+    `area_m2` and `perimeter_m` are measured on the ellipsoid, `touches_edge` marks objects that the scene's edge cuts.
+    """
+
+    geometry: NDArray[Any]
+    class_name: NDArray[Any]
+    class_id: NDArray[np.int32]
+    confidence: NDArray[np.float64]
+    area_m2: NDArray[np.float64]
+    perimeter_m: NDArray[np.float64]
+    touches_edge: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """Number of polygons."""
+        return len(self.geometry)
