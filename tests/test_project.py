@@ -1,0 +1,146 @@
+"""The project keeps its word: README, Makefile, manual, version, and what an import costs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+import geoseg
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+TEXT = {".py", ".md", ".toml", ".yml", ".yaml", ".json", ".cfg", ".txt", ".sh", ""}
+
+
+class MkdocsLoader(yaml.SafeLoader):
+    """Reads mkdocs.yml without carrying out its `!!python/name` tags."""
+
+
+MkdocsLoader.add_multi_constructor("tag:yaml.org,2002:python/name:", lambda loader, suffix, node: suffix)
+
+
+def project_files() -> list[Path]:
+    """Files under version control, or all that a source archive holds."""
+    if (ROOT / ".git").exists():
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    folders = ["geoseg", "cli", "tests", "docs", "examples", "benchmarks", "recipes"]
+    return [p for folder in folders for p in (ROOT / folder).rglob("*") if p.is_file()]
+
+
+def code_blocks(text: str, *languages: str) -> Iterator[str]:
+    for language, block in re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        if language in languages:
+            yield block
+
+
+def shell_commands(text: str, program: str) -> Iterator[list[str]]:
+    """The words of each command in the page's shell blocks that starts with `program`; continued lines are joined."""
+    for block in code_blocks(text, "bash", "sh", "console"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words[:1] == [program]:
+                yield words[1:]
+
+
+def test_readme_is_short():
+    assert len(README.splitlines()) <= 150
+
+
+def test_make_targets_that_pages_name_exist():
+    defined = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = {words[0] for page in PAGES for words in shell_commands(page.read_text(), "make")}
+    assert {"demo", "test"} <= named
+    assert named <= defined
+
+
+def test_make_test_ends_with_pytest():
+    recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert recipe is not None
+    assert "pytest" in recipe[1].splitlines()[-1], "pytest's summary has to be the last thing that `make test` prints"
+
+
+def _nav(entry: Any) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+    elif isinstance(entry, list):
+        for item in entry:
+            yield from _nav(item)
+    else:
+        yield from _nav(list(entry.values()))
+
+
+def test_manual_lists_every_page_once():
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(), Loader=MkdocsLoader)
+    listed = list(_nav(config["nav"]))
+    assert sorted(listed) == sorted(p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md"))
+
+
+def test_relative_links_lead_somewhere():
+    for page in PAGES:
+        targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+        broken = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+        assert not broken, page
+
+
+def test_version_stands_in_one_place():
+    assert "version" in PYPROJECT["project"]["dynamic"]
+    assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "geoseg/__init__.py"
+    assert importlib.metadata.version("geoseg") == geoseg.__version__
+
+
+def test_no_file_names_a_path_of_one_machine():
+    machine = re.compile(r"/(?:" + "|".join(["root", "home", "work", "Users"]) + r")/")
+    texts = (p for p in project_files() if p.suffix in TEXT and p.stat().st_size < 2**20)
+    assert not [str(p.relative_to(ROOT)) for p in texts if machine.search(p.read_text(errors="ignore"))]
+
+
+def test_import_is_light():
+    program = "import sys, json, geoseg; print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    loaded = set(json.loads(answer))
+    heavy = {"torch", "rasterio", "geopandas", "numpy", "numba", "odc", "pydantic", "shapely", "pyproj"}
+    assert "geoseg" in loaded
+    assert not loaded & heavy
+
+
+def test_public_names_that_pages_show_exist():
+    for page in PAGES:
+        for block in code_blocks(page.read_text(), "python"):
+            compile(block, str(page), "exec")
+            named = set(re.findall(r"\bgeoseg\.([a-z_]+)\(", block))
+            assert named <= set(geoseg.__all__), page
+
+
+def _commands() -> Iterator[Any]:
+    for page in PAGES:
+        for words in shell_commands(page.read_text(), "geoseg"):
+            yield pytest.param(words, id=f"{page.stem}: {' '.join(words)[:60]}")
+
+
+@pytest.mark.parametrize("words", _commands())
+def test_commands_that_pages_show_are_understood(words):
+    main = importlib.import_module("geoseg_cli.main").main
+    command, context = main, click.Context(main)
+    if words in (["--help"], ["--version"]):
+        return
+    while isinstance(command, click.Group):
+        name, *words = words
+        found = command.get_command(context, name)
+        assert found is not None, f"no command {name!r}"
+        command, context = found, click.Context(found, parent=context)
+    command.make_context("geoseg", list(words), resilient_parsing=False)
