@@ -1,0 +1,36 @@
+"""The models: architectures by name, and bundles of weights with their cards.
+
+Names are imported when they are first used, so that reading cards does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geoseg.models.bundle import LoadedModel as LoadedModel
+    from geoseg.models.bundle import load_model as load_model
+    from geoseg.models.bundle import save_bundle as save_bundle
+    from geoseg.models.header import read_card as read_card
+    from geoseg.models.packaged import packaged as packaged
+    from geoseg.models.packaged import resolve as resolve
+    from geoseg.models.registry import architectures as architectures
+    from geoseg.models.registry import create_model as create_model
+    from geoseg.models.registry import register as register
+
+_MODULES = {
+    "bundle": ("LoadedModel", "load_model", "save_bundle"),
+    "header": ("read_card",),
+    "packaged": ("packaged", "resolve"),
+    "registry": ("architectures", "create_model", "register"),
+}
+_PUBLIC = {name: f"geoseg.models.{module}" for module, listed in _MODULES.items() for name in listed}
+__all__ = [*sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'geoseg.models' has no attribute {name!r}")

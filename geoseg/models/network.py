@@ -1,0 +1,71 @@
+"""The network that a card describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError
+from geoseg.models.header import TensorInfo
+from geoseg.models.registry import create_model
+
+FLOATING = frozenset({"F16", "BF16", "F32", "F64"})
+_LISTED = 4  # names in a message; the rest is counted
+
+
+def network_of(card: ModelCard) -> nn.Module:
+    """A new network of the card's architecture, with random weights.
+
+    It takes the card's bands and gives a channel for each of its `channel_ids`. Raises ModelError or UnknownNameError.
+    """
+    own = {"in_channels", "classes"} & card.arguments.keys()
+    if own:
+        raise ModelError(
+            f"card {card.name}: found {', '.join(sorted(own))} in arguments; they follow from bands and classes"
+        )
+    return create_model(card.architecture, in_channels=len(card.bands), classes=len(card.channel_ids), **card.arguments)
+
+
+def skeleton_of(card: ModelCard) -> nn.Module:
+    """The same network without memory for its weights (on torch's meta device): names and shapes only."""
+    with torch.device("meta"):
+        return network_of(card)
+
+
+def check_fit(path: Path, skeleton: nn.Module, found: Mapping[str, TensorInfo]) -> None:
+    """Raise ModelError unless the tensors `found` in the file are those of the network, by name, shape and kind."""
+    expected = skeleton.state_dict()
+    missing = sorted(expected.keys() - found.keys())
+    unknown = sorted(found.keys() - expected.keys())
+    unlike = [
+        f"{name}: found {list(found[name].shape)} {found[name].dtype}, expected {list(tensor.shape)} {_word(tensor)}"
+        for name, tensor in expected.items()
+        if name in found and not _fits(tensor, found[name])
+    ]
+    faults = [
+        f"{len(names)} tensors {what} ({', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''})"
+        for what, names in (("missing", missing), ("too many", unknown), ("of another shape or kind", unlike))
+        if names
+    ]
+    if faults:
+        raise ModelError(
+            f"{path}: the weights do not fit the card's architecture: {'; '.join(faults)}; "
+            "write the bundle again from the network that was trained"
+        )
+
+
+def _fits(tensor: torch.Tensor, found: TensorInfo) -> bool:
+    if tuple(tensor.shape) != found.shape:
+        return False
+    return found.dtype in FLOATING if tensor.is_floating_point() else found.dtype == _word(tensor)
+
+
+def _word(tensor: torch.Tensor) -> str:
+    if tensor.is_floating_point():
+        return "floating"
+    words = {torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
+    return words.get(tensor.dtype, str(tensor.dtype))

@@ -1,0 +1,42 @@
+"""The bundles that come with geoseg."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError, UnknownNameError
+from geoseg.models.header import read_card
+
+WEIGHTS = Path(__file__).parent / "weights"
+ENDING = ".safetensors"
+
+
+def names() -> tuple[str, ...]:
+    """Names of the packaged bundles, sorted."""
+    return tuple(sorted(path.stem for path in WEIGHTS.glob(f"*{ENDING}")))
+
+
+def packaged() -> list[ModelCard]:
+    """Cards of the packaged bundles, by name."""
+    return [read_card(WEIGHTS / f"{name}{ENDING}") for name in names()]
+
+
+def resolve(reference: str | Path) -> Path:
+    """The file that `reference` stands for: a packaged bundle's name, or a bundle's path.
+
+    Raises UnknownNameError for a plain word that is no packaged name, and ModelError for a path without a file.
+    """
+    known = names()
+    if isinstance(reference, str) and reference in known:
+        return WEIGHTS / f"{reference}{ENDING}"
+    path = Path(reference).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise ModelError(
+            f"{path}: found a folder; expected a bundle's file (.safetensors) or one of {', '.join(known)}"
+        )
+    if isinstance(reference, str) and path.name == reference and not path.suffix:
+        raise UnknownNameError("model", reference, known)
+    raise ModelError(f"{path}: no such file; expected a bundle (.safetensors) or one of {', '.join(known) or 'none'}")
