@@ -1,7 +1,7 @@
 """Names of bands: one vocabulary for models and scenes, and the matching of one with the other.
 
-The vocabulary is that of the STAC electro-optical extension's common names, with `pan`, `vv`, `vh`, `hh` and `hv`. A model
-that eats several dates names its bands with the date's number: `red@1`, `red@2`.
+The vocabulary is that of the STAC electro-optical extension's common names, with `pan`, `vv`, `vh`, `hh` and `hv`. A
+model that eats several dates names its bands with the date's number: `red@1`, `red@2`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ COMMON = (
 )  # fmt: skip
 
 _SYNONYMS = {
-    "r": "red", "g": "green", "b": "blue", "n": "nir", "near infrared": "nir", "near-infrared": "nir", "infrared": "nir",
-    "nearinfrared": "nir", "nir1": "nir", "panchromatic": "pan", "grey": "pan", "gray": "pan", "coastal aerosol": "coastal",
+    "r": "red", "g": "green", "b": "blue", "n": "nir", "near infrared": "nir", "near-infrared": "nir",
+    "infrared": "nir", "nearinfrared": "nir", "nir1": "nir", "panchromatic": "pan", "grey": "pan", "gray": "pan",
+    "coastal aerosol": "coastal",
     "aerosol": "coastal", "red edge": "rededge", "red-edge": "rededge", "swir1": "swir16", "swir2": "swir22",
     "swir 1": "swir16", "swir 2": "swir22", "narrow nir": "nir08", "water vapour": "nir09", "thermal": "lwir",
 }  # fmt: skip
 
 _SENTINEL_2 = {
-    "b1": "coastal", "b2": "blue", "b3": "green", "b4": "red", "b5": "rededge071", "b6": "rededge075", "b7": "rededge078",
-    "b8": "nir", "b8a": "nir08", "b9": "nir09", "b10": "cirrus", "b11": "swir16", "b12": "swir22",
+    "b1": "coastal", "b2": "blue", "b3": "green", "b4": "red", "b5": "rededge071", "b6": "rededge075",
+    "b7": "rededge078", "b8": "nir", "b8a": "nir08", "b9": "nir09", "b10": "cirrus", "b11": "swir16", "b12": "swir22",
 }  # fmt: skip
 _LANDSAT_8 = {
-    "b1": "coastal", "b2": "blue", "b3": "green", "b4": "red", "b5": "nir08", "b6": "swir16", "b7": "swir22", "b8": "pan",
-    "b9": "cirrus", "b10": "lwir11", "b11": "lwir12",
+    "b1": "coastal", "b2": "blue", "b3": "green", "b4": "red", "b5": "nir08", "b6": "swir16", "b7": "swir22",
+    "b8": "pan", "b9": "cirrus", "b10": "lwir11", "b11": "lwir12",
 }  # fmt: skip
 _LANDSAT_7 = {
     "b1": "blue", "b2": "green", "b3": "red", "b4": "nir08", "b5": "swir16", "b6": "lwir", "b7": "swir22", "b8": "pan",
@@ -75,8 +76,9 @@ def match(wanted: Sequence[str], available: Sequence[str | None], scene: str) ->
     Raises BandError when one is missing or stands twice; the message says how to name the bands.
     """
     listed = ", ".join(f"{i}={name or '?'}" for i, name in enumerate(available, 1)) or "none"
+    numbers = ",".join(map(str, range(1, len(wanted) + 1)))
     remedy = (
-        f"choose them in the model's order with --bidx (for instance --bidx {','.join(map(str, range(1, len(wanted) + 1)))}), "
+        f"choose them in the model's order with --bidx (for instance --bidx {numbers}), "
         "name them with --band-names, or say what took the picture with --sensor"
     )
     missing = [name for name in wanted if name not in available]

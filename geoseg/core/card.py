@@ -27,8 +27,9 @@ class ModelCard(BaseModel):
     Values are mapped from `value_range` to 0..1, then normalised by `mean` and `std` (one entry a band). `resolution`
     is in metres per pixel on the ground; scenes inside `resolution_range` are accepted, and resampled to `resolution`
     when they differ by more than 10 %. `tile_size` and `overlap` are in pixels; tiles are multiples of `divisor`.
-    With `activation` "sigmoid" the channels are the foreground classes, with "softmax" all classes; "none" says that the
-    network returns scores already. `threshold` is the score from which a foreground class is taken; None means argmax.
+    With `activation` "sigmoid" the channels are the foreground classes, with "softmax" all classes; "none" says that
+    the network returns scores already. `threshold` is the score from which a foreground class is taken; None takes the
+    best one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

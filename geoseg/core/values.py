@@ -35,15 +35,13 @@ class Stretch:
 class Normalisation:
     """What happens to raw values, band by band: clip to [low, high], then multiply by `scale` and add `offset`.
 
-    `fill` is the raw value that stands in for missing pixels: the one nearest to the network's zero.
-    Arrays have shape (bands,), float32.
+    Missing pixels become 0 afterwards: the mean of the training data. Arrays have shape (bands,), float32.
     """
 
     low: NDArray[np.float32]
     high: NDArray[np.float32]
     scale: NDArray[np.float32]
     offset: NDArray[np.float32]
-    fill: NDArray[np.float32]
 
     @property
     def clips(self) -> bool:
@@ -52,7 +50,7 @@ class Normalisation:
 
 
 def normalisation(card: ModelCard, stretch: Stretch | None) -> Normalisation:
-    """The arithmetic between the file's values and the network's, for one job: stretch (if any), then the card's own."""
+    """The arithmetic from the file's values to the network's, for one job: stretch (if any), then the card's own."""
     count = len(card.bands)
     bottom, top = card.value_range
     low = np.array(stretch.low if stretch else [bottom] * count, dtype=np.float64)
@@ -66,7 +64,6 @@ def normalisation(card: ModelCard, stretch: Stretch | None) -> Normalisation:
         high=(high if stretch else limit).astype(np.float32),
         scale=scale.astype(np.float32),
         offset=offset.astype(np.float32),
-        fill=(low + mean * (high - low)).astype(np.float32),
     )
 
 
@@ -74,8 +71,8 @@ def normalisation(card: ModelCard, stretch: Stretch | None) -> Normalisation:
 class Decision:
     """How scores become classes: `ids` gives each channel's class; ties go to the first channel.
 
-    Without `threshold` the best channel wins. With one, the best foreground channel wins where its score reaches it, and
-    `background` is taken elsewhere.
+    Without `threshold` the best channel wins. With one, the best foreground channel wins where its score reaches it,
+    and `background` is taken elsewhere.
     """
 
     ids: tuple[int, ...]
@@ -99,7 +96,7 @@ class Decision:
 
     @classmethod
     def of(cls, card: ModelCard, threshold: float | None = None) -> Decision:
-        """The card's decision, with the user's threshold where one is given. A lone channel needs one: 0.5 by default."""
+        """The card's decision, with the user's threshold where one is given; without background channel, 0.5."""
         ids = card.channel_ids
         chosen = threshold if threshold is not None else card.threshold
         if chosen is None and card.classes.background not in ids:

@@ -1,0 +1,1 @@
+"""Chips to scores, scores to one raster."""

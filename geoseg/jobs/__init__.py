@@ -1,0 +1,1 @@
+"""Jobs: what is asked for, the plan, the run."""

@@ -1,0 +1,130 @@
+"""The hot loops of a pass on the CPU, compiled by numba: raw pixels to network input, scores to classes.
+
+All of them release the GIL, and none starts threads of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+_jit = numba.njit(nogil=True, cache=True, boundscheck=False)
+
+
+@_jit
+def normalise_chip(pixels: Any, start: int, norm: Any, out: Any) -> None:
+    """Write one chip's network input.
+
+    `pixels` (band, y, x) holds a row of tiles, of which the chip begins at column `start`; `norm` (4, band) float32
+    holds low, high, scale and offset; `out` (y, x, band) float32 is one chip of a channels-last batch.
+    """
+    bands, height, width = pixels.shape[0], out.shape[0], out.shape[1]
+    for y in range(height):
+        for band in range(bands):
+            low, high, scale, offset = norm[0, band], norm[1, band], norm[2, band], norm[3, band]
+            for x in range(width):
+                value = np.float32(pixels[band, y, start + x])
+                value = min(max(value, low), high)
+                out[y, x, band] = value * scale + offset
+
+
+@_jit
+def clear_invalid(valid: Any, start: int, out: Any) -> None:
+    """Set the network input to 0 where `valid` (y, x) is False; `out` (y, x, band) begins at column `start`."""
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            if not valid[y, start + x]:
+                for band in range(out.shape[2]):
+                    out[y, x, band] = np.float32(0)
+
+
+@_jit
+def _weigh(scores: Any, weight: Any, wx: Any, carried: Any, left: int, above: Any, start: int, total: Any) -> None:
+    """One row of one channel: `total = (carried or above) + weight * wx * scores`, in the global tile order.
+
+    `carried` holds the sums of the tiles before for the first `left` columns; `above` the sums of the tile row above
+    for the columns after them, from column `start` on (empty when there is none).
+    """
+    for x in range(left):
+        total[x] = carried[x] + (weight * wx[x]) * scores[x]
+    if above.shape[0] == 0:
+        for x in range(left, total.shape[0]):
+            total[x] = (weight * wx[x]) * scores[x]
+    else:
+        for x in range(left, total.shape[0]):
+            total[x] = above[start + x] + (weight * wx[x]) * scores[x]
+
+
+@_jit
+def blend_and_decide(
+    scores: Any, wy: Any, wx: Any, place: Any, ring: Any, carried: Any, ids: Any, rule: Any, classes: Any, best: Any
+) -> int:
+    """Blend one tile's scores into the ring, and decide the pixels that no later tile can change.
+
+    scores (channel, y, x) float32; wy (y,), wx (x,) blend weights; place (6,) int64: the tile's first column, columns
+    shared with the tile to its left, rows shared with the tile row above, final rows, final columns, and 1 when scores
+    are wanted.
+    ring (channel, overlap, width) holds the sums of the tile row above, and takes those of this one: a column is read
+    for the last time before it is written. carried (channel, y, overlap) holds the sums of the columns shared with the
+    tile to the left, and takes those shared with the tile to the right.
+    ids (channel,) uint8; rule (3,) float32: the threshold (negative for argmax), the background's id, and the channel
+    that the score raster shows (negative for the winner's). classes, best (y, width) uint8 take the decision.
+    Returns the number of pixels that could not be decided because their scores are not numbers.
+    """
+    channels, height, width = scores.shape
+    start, left, top, rows, columns = place[0], place[1], place[2], place[3], place[4]
+    total = np.empty(width, np.float32)
+    high = np.empty(width, np.float32)
+    shown = np.empty(width, np.float32)
+    winner = np.empty(width, np.int32)
+    nothing = np.empty(0, np.float32)
+    undecided = 0
+    for y in range(height):
+        high[:] = -np.inf
+        winner[:] = -1
+        for channel in range(channels):
+            above = ring[channel, y] if y < top else nothing
+            _weigh(scores[channel, y], wy[y], wx, carried[channel, y], left, above, start, total)
+            for x in range(columns, width):
+                carried[channel, y, x - columns] = total[x]
+            if y >= rows:
+                for x in range(columns):
+                    ring[channel, y - rows, start + x] = total[x]
+                continue
+            if rule[2] == channel:
+                shown[:] = total
+            if rule[0] >= 0 and ids[channel] == rule[1]:
+                continue
+            for x in range(columns):
+                better = total[x] > high[x]
+                high[x] = total[x] if better else high[x]
+                winner[x] = np.int32(channel) if better else winner[x]
+        if y < rows:
+            undecided += _settle(high, winner, ids, rule, start, columns, classes[y])
+            if place[5]:
+                _quantise(shown if rule[2] >= 0 else high, start, columns, best[y])
+    return undecided
+
+
+@_jit
+def _settle(high: Any, winner: Any, ids: Any, rule: Any, start: int, columns: int, classes: Any) -> int:
+    """Write one row of classes; returns how many pixels have no winner."""
+    undecided = 0
+    for x in range(columns):
+        known = winner[x] >= 0
+        undecided += not known
+        chosen = ids[winner[x]] if known else np.uint8(255)
+        if rule[0] >= 0 and high[x] < rule[0]:
+            chosen = np.uint8(rule[1])
+        classes[start + x] = chosen
+    return undecided
+
+
+@_jit
+def _quantise(source: Any, start: int, columns: int, best: Any) -> None:
+    """Write one row of scores as round(254 * score), scores below 0 and above 1 clipped."""
+    for x in range(columns):
+        score = min(max(source[x], np.float32(0)), np.float32(1))
+        best[start + x] = np.uint8(score * np.float32(254) + np.float32(0.5))

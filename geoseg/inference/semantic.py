@@ -1,0 +1,113 @@
+"""The streaming pass: rows of pixels in, strips of classes out, everything overlapped through bounded queues."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from geoseg.core.protocols import RowReader, Strip
+from geoseg.core.values import Normalisation
+from geoseg.inference.ahead import ahead
+from geoseg.inference.chips import HELD_BYTES, Chip, RowDone, chips_of, tile_rows
+from geoseg.inference.network import Feeder, Network, feeder
+from geoseg.inference.stitch import Canvas, stitcher
+
+DEPTH = 2  # items that wait between two stages
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass over a block: what is read, how it is normalised, what predicts, what is stitched."""
+
+    reader: RowReader
+    norm: Normalisation
+    network: Network
+    canvas: Canvas
+    batch_size: int
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Chips for one forward pass, and what to do with the scores, in order. Without chips, `feed` is None."""
+
+    feed: Feeder | None
+    steps: list[Chip | RowDone] = field(default_factory=list)
+
+    @property
+    def chips(self) -> int:
+        return sum(isinstance(step, Chip) for step in self.steps)
+
+    @property
+    def held(self) -> int:
+        return sum(s.valid.nbytes for s in self.steps if isinstance(s, RowDone) and s.valid is not None)
+
+
+def predict_strips(work: Pass, advance: Callable[[int, int], None]) -> Generator[Strip, None, None]:
+    """Finished strips of the block, top to bottom; together they hold each of its rows once.
+
+    `advance(tiles, pixels)` is told of each tile row. Closing the generator ends all threads.
+    Raises ReadError, ModelError, GeosegError.
+    """
+    batches = ahead(_batches(work), DEPTH, "chips")
+    scored = ahead(_scored(work, batches), DEPTH, "network")
+    stitch = stitcher(work.canvas, work.network.compute.device)
+    try:
+        for step, scores in scored:
+            if isinstance(step, Chip):
+                stitch.add(step.row, step.column, scores)
+                continue
+            strip = stitch.finish_row(step.row, step.valid)
+            advance(len(work.canvas.block.columns), strip.class_ids.size)
+            if strip.y.size:
+                yield strip
+    finally:
+        scored.close()
+        batches.close()
+
+
+def _batches(work: Pass) -> Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]:
+    """Batches of constant size in the global tile order, the last one partly filled; buffers go round."""
+    tiling, block = work.canvas.tiling, work.canvas.block
+    shape = (work.batch_size, work.reader.count, tiling.y.tile, tiling.x.tile)
+    free: queue.SimpleQueue[Feeder] = queue.SimpleQueue()
+    for _ in range(DEPTH + 2):
+        free.put(feeder(work.norm, shape, work.reader.dtype, work.network.compute.device))
+    batch, used = _Batch(None), 0
+    for tile_row in tile_rows(work.reader, tiling, block):
+        for column, start in chips_of(tile_row, tiling, block):
+            if batch.feed is None:
+                batch.feed = free.get_nowait()
+            batch.feed.put(used, tile_row.pixels, tile_row.valid, start)
+            batch.steps.append(Chip(used, tile_row.row, column))
+            used += 1
+            if used == work.batch_size:
+                yield batch, free
+                batch, used = _Batch(None), 0
+        batch.steps.append(RowDone(tile_row.row, None if tile_row.valid is None else tile_row.valid.copy()))
+        if batch.held > HELD_BYTES or batch.feed is None:
+            yield batch, free
+            batch, used = _Batch(None), 0
+    if batch.steps:
+        yield batch, free
+
+
+def _scored(
+    work: Pass, batches: Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]
+) -> Iterator[tuple[Chip, Tensor] | tuple[RowDone, None]]:
+    """Each step with its scores (channel, y, x)."""
+    for batch, free in batches:
+        scores: Tensor | None = None
+        if batch.feed is not None:
+            inputs = batch.feed.inputs()
+            scores = work.network(inputs)
+            if scores.untyped_storage().data_ptr() == inputs.untyped_storage().data_ptr():
+                scores = scores.clone()  # a network that hands its input on: the buffer goes round
+            free.put(batch.feed)
+        for step in batch.steps:
+            if isinstance(step, RowDone):
+                yield step, None
+            elif scores is not None:
+                yield step, scores[step.slot]
