@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 DEMO_WHEEL := fair_py_ops-0.3.19-py3-none-any.whl
 DEMO_TILES := fair/infra/data/sample/test/oam
 
+# Without bytecode files each process spends seconds on compiling torch anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 # uv is fast; pip is the way where uv cannot be had or does not see the registry (a mirror that only pip is told of).
 define install
 	$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) \
