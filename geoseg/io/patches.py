@@ -1,0 +1,184 @@
+"""Windows of one raster on the scene's grid, as they are or resampled, with their valid mask; bad blocks are found."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from geoseg.core.protocols import BadBlock
+from geoseg.core.tiling import Span
+from geoseg.io.grid import Placement
+from geoseg.io.raster import RasterFile, open_raster, reason, validity
+
+Valid = NDArray[np.bool_] | None
+HANDLES = 32  # files that one thread keeps open
+LEAF = 64  # pixels: the smallest window that is tried on its own when resampling meets a bad block
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file (or one of its overviews, counted from 0) and how it lies on the grid that is read."""
+
+    file: RasterFile
+    placement: Placement
+    overview: int | None = None
+
+
+class BadBlockSink(Protocol):
+    """Decides what a window that cannot be read means: raises ReadError, or takes note."""
+
+    def __call__(self, bad: BadBlock) -> None:
+        """Raise, or take note."""
+        ...
+
+
+class Patches:
+    """Reads windows of parts; each thread has its own, because GDAL's datasets are not shared between threads."""
+
+    def __init__(self, on_bad_block: BadBlockSink) -> None:
+        """`on_bad_block` is told of every window that cannot be read."""
+        self._on_bad_block = on_bad_block
+        self._open: OrderedDict[Part, Any] = OrderedDict()
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._open:
+            _close(self._open.popitem()[1])
+
+    def read(self, part: Part, bands: tuple[int, ...], y: Span, x: Span, out: NDArray[Any]) -> Valid:
+        """The valid mask (y, x) of a window of the grid, None when all is valid; its pixels are written to `out`.
+
+        `out` has shape (band, y, x), and the window lies inside what the part reaches.
+        """
+        try:
+            return self._window(part, bands, y, x, out)
+        except RasterioError as error:
+            self._forget(part)
+            return self._piecewise(part, bands, (y, x), out, reason(error))
+
+    def _window(self, part: Part, bands: tuple[int, ...], y: Span, x: Span, out: NDArray[Any]) -> Valid:
+        dataset, file = self._dataset(part), part.file
+        origin = part.placement.offset or (-part.placement.y.start, -part.placement.x.start)
+        window = Window(x.start + origin[1], y.start + origin[0], x.size, y.size)
+        dataset.read(list(bands), window=window, out=out)
+        valid = validity(out, file, bands)
+        if file.alpha is not None:
+            valid = _both(valid, dataset.read(file.alpha, window=window) != 0)
+        if part.placement.offset is None and file.alpha is None:
+            valid = _both(valid, dataset.read(dataset.count, window=window) != 0)
+        elif file.masked:
+            valid = _both(valid, dataset.read_masks(bands[0], window=window) != 0)
+        return None if valid is None or valid.all() else valid
+
+    def _piecewise(
+        self, part: Part, bands: tuple[int, ...], at: tuple[Span, Span], out: NDArray[Any], why: str
+    ) -> Valid:
+        """The same, piece by piece: what cannot be read is set to 0, made invalid and told of."""
+        valid = np.ones(out.shape[1:], dtype=bool)
+        for y, x, told in _pieces(part, *at):
+            inside = (
+                slice(y.start - at[0].start, y.stop - at[0].start),
+                slice(x.start - at[1].start, x.stop - at[1].start),
+            )
+            try:
+                ok = self._window(part, bands, y, x, out[:, *inside])
+                valid[inside] = True if ok is None else ok
+            except RasterioError as error:
+                self._forget(part)
+                why = reason(error)
+                self._on_bad_block(BadBlock(part.file.path, *told, why))
+                out[:, *inside] = 0
+                valid[inside] = False
+        return None if valid.all() else valid
+
+    def _dataset(self, part: Part) -> Any:
+        if part in self._open:
+            self._open.move_to_end(part)
+            return self._open[part]
+        dataset = open_raster(part.file.path, part.overview)
+        self._open[part] = dataset if part.placement.offset is not None else _resampled(dataset, part)
+        if len(self._open) > HANDLES:
+            _close(self._open.popitem(last=False)[1])
+        return self._open[part]
+
+    def _forget(self, part: Part) -> None:
+        """Close a file that failed: GDAL may keep what is left of a failed read."""
+        if part in self._open:
+            _close(self._open.pop(part))
+
+
+def _close(dataset: Any) -> None:
+    source = getattr(dataset, "src_dataset", None)
+    dataset.close()
+    if source is not None:
+        source.close()
+
+
+def _both(first: Valid, second: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return second if first is None else first & second
+
+
+def _resampled(dataset: Any, part: Part) -> WarpedVRT:
+    """The dataset on the grid's pixels, as far as it reaches: averaged going down, bilinear otherwise.
+
+    Both sides are given in pixels of the file under one arbitrary CRS, so that nothing is ever reprojected and scenes
+    without a CRS are like all others. The scale is explicit: left to itself, GDAL guesses it anew for each window.
+    """
+    place, file = part.placement, part.file
+    down, across = place.scale
+    nodata = _common_nodata(file)
+    unified = {"UNIFIED_SRC_NODATA": "YES"} if file.dtype == np.uint8 else {}
+    return WarpedVRT(
+        dataset,
+        src_crs="EPSG:3857",
+        crs="EPSG:3857",
+        src_transform=Affine.identity(),
+        transform=place.affine * Affine.translation(place.x.start, place.y.start),
+        height=place.y.size,
+        width=place.x.size,
+        resampling=Resampling.average if min(down, across) >= 1 else Resampling.bilinear,
+        src_nodata=nodata,
+        nodata=nodata,
+        add_alpha=file.alpha is None,
+        XSCALE=str(1 / across),
+        YSCALE=str(1 / down),
+        **unified,
+    )
+
+
+def _common_nodata(file: RasterFile) -> float | None:
+    value = file.band_nodata(1)
+    return float("nan") if value is None and file.dtype.kind == "f" else value
+
+
+def _pieces(part: Part, y: Span, x: Span) -> Iterator[tuple[Span, Span, tuple[Span, Span]]]:
+    """Windows of the grid that cover (y, x), each with the window of the file's pixels that stands behind it.
+
+    Where the grid is the file's own, they are the file's blocks.
+    """
+    offset = part.placement.offset
+    (down, across), size = (part.file.block_shape, part.file.shape) if offset else ((LEAF, LEAF), (0, 0))
+    dy, dx = offset or (0, 0)
+    for top in range((y.start + dy) // down * down, y.stop + dy, down):
+        for left in range((x.start + dx) // across * across, x.stop + dx, across):
+            rows, columns = Span(top - dy, top + down - dy).clip(y), Span(left - dx, left + across - dx).clip(x)
+            block = Span(top, min(top + down, size[0])), Span(left, min(left + across, size[1]))
+            yield rows, columns, block if offset else _behind(part, rows, columns)
+
+
+def _behind(part: Part, y: Span, x: Span) -> tuple[Span, Span]:
+    height, width = part.file.shape
+    corners = [part.placement.affine * corner for corner in ((x.start, y.start), (x.stop, y.stop))]
+    (left, right), (top, bottom) = sorted(c[0] for c in corners), sorted(c[1] for c in corners)
+    rows = Span(int(np.floor(top)), int(np.ceil(bottom))).clip(Span(0, height))
+    return rows, Span(int(np.floor(left)), int(np.ceil(right))).clip(Span(0, width))

@@ -1,0 +1,185 @@
+"""A scene: one raster, a mosaic of several, or a stack of band files, on one georeferenced grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from geoseg.core.bands import common_name, match
+from geoseg.core.protocols import Rows
+from geoseg.core.tiling import Span
+from geoseg.errors import BandError, SceneError
+from geoseg.io.assembly import Selection
+from geoseg.io.grid import grid_of, ground_pixel, resized, union
+from geoseg.io.layers import Layer, given_names, mosaic, stack, told_names
+from geoseg.io.raster import describe, display_name
+from geoseg.io.rows import BadBlocks, Reading, SceneRows, Within
+
+
+@dataclass(frozen=True, slots=True)
+class SceneSource:
+    """What to open: `paths` (the first lies on top) or `bands` (name to path), and what the files do not say.
+
+    `bidx` counts bands from 1. `resolution` is in metres per pixel on the ground.
+    """
+
+    paths: tuple[str, ...] = ()
+    bands: Mapping[str, str] = field(default_factory=dict)
+    bidx: tuple[int, ...] | None = None
+    band_names: tuple[str, ...] | None = None
+    sensor: str | None = None
+    nodata: float | None = None
+    resolution: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A scene that can be read. It holds no open file, and can be sent to other processes.
+
+    `grid` is the file's own, the finest band's for a stack, and the union for a mosaic. `bands` has the common name of
+    each band, or None; an alpha band is none. `pixel_size` is in metres on the ground, down and across, `resolution` is
+    its geometric mean; None when unknown. `block_shape` is (height, width) of the blocks of the first file.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    grid: GeoBox
+    bands: tuple[str | None, ...]
+    dtype: np.dtype[Any]
+    nodata: float | None
+    pixel_size: tuple[float, float] | None
+    block_shape: tuple[int, int]
+    layers: tuple[Layer, ...]
+    source: SceneSource
+
+    @property
+    def resolution(self) -> float | None:
+        """Metres per pixel on the ground: the geometric mean of both axes at the scene's centre; None when unknown."""
+        return None if self.pixel_size is None else float(np.sqrt(self.pixel_size[0] * self.pixel_size[1]))
+
+    def bidx_for(self, wanted: Sequence[str]) -> tuple[int, ...]:
+        """The bands (counted from 1) to read for a model that eats `wanted`. Raises BandError when unclear."""
+        chosen = self.source.bidx
+        if chosen is None:
+            return match(wanted, self.bands, self.name)
+        if len(chosen) != len(wanted):
+            raise BandError(
+                f"{self.name}: --bidx chooses {len(chosen)} bands ({', '.join(map(str, chosen))}); the model eats "
+                f"{len(wanted)}: {', '.join(wanted)}; choose one for each, in that order"
+            )
+        self._check(chosen)
+        return tuple(chosen)
+
+    def reader(
+        self,
+        bidx: Sequence[int],
+        grid: GeoBox | None = None,
+        *,
+        threads: int = 2,
+        on_bad_block: BadBlocks = "error",
+        region: Within | None = None,
+    ) -> SceneRows:
+        """A reader of the chosen bands on `grid` (the scene's own without it), read ahead by `threads` threads.
+
+        Pixels outside `region` are invalid, and not read where a run of rows misses it altogether.
+        Raises BandError for bands that are not there.
+        """
+        self._check(bidx)
+        selection = Selection(self.layers, tuple(bidx), self.dtype)
+        return SceneRows(selection, grid if grid is not None else self.grid, Reading(threads, on_bad_block, region))
+
+    def overview(self, bidx: Sequence[int], max_size: int = 2048) -> Rows:
+        """The whole scene, reduced to at most `max_size` pixels a side, from overviews where there are any."""
+        height, width = self.grid.shape
+        factor = max(1.0, max(height, width) / max_size)
+        shape = max(1, round(height / factor)), max(1, round(width / factor))
+        self._check(bidx)
+        selection = Selection(self.layers, tuple(bidx), self.dtype, overviews=True)
+        reader = SceneRows(selection, resized(self.grid, shape), Reading())
+        return next(reader.rows([Span(0, shape[0])], Span(0, shape[1])))
+
+    def _check(self, bidx: Sequence[int]) -> None:
+        wrong = [index for index in bidx if not 1 <= index <= len(self.bands)]
+        if wrong or not bidx:
+            listed = ", ".join(f"{i}={name or '?'}" for i, name in enumerate(self.bands, 1))
+            raise BandError(
+                f"{self.name}: there is no band {wrong[0] if wrong else 0}; found bands {listed}; choose with --bidx"
+            )
+
+
+Openable = str | Path | Sequence[str | Path] | Mapping[str, str | Path] | SceneSource
+
+
+def open_scene(source: Openable) -> Scene:
+    """The scene in a file, in several files of one mosaic, or in one file a band (a mapping of names to paths).
+
+    Raises SceneError when something is missing, unreadable or not what a scene has to be, BandError for wrong names.
+    """
+    asked = _normalised(source)
+    if asked.bands:
+        return _open_stack(asked)
+    if not asked.paths:
+        raise SceneError("no file was given; expected a scene's path, or --band NAME=FILE for each band")
+    files = [describe(path, asked.nodata) for path in asked.paths]
+    layer = mosaic(files)
+    names = (
+        given_names(files[0], asked.band_names, asked.sensor)
+        if asked.band_names
+        else told_names(files[0], asked.sensor)
+    )
+    return _scene(asked, asked.paths, (layer,), names)
+
+
+def _normalised(source: Openable) -> SceneSource:
+    if isinstance(source, SceneSource):
+        return source
+    if isinstance(source, str | Path):
+        return SceneSource(paths=(str(source),))
+    if isinstance(source, Mapping):
+        return SceneSource(bands={name: str(path) for name, path in source.items()})
+    return SceneSource(paths=tuple(str(path) for path in source))
+
+
+def _open_stack(asked: SceneSource) -> Scene:
+    names = tuple(common_name(name, asked.sensor) or name for name in asked.bands)
+    if len(set(names)) < len(names):
+        raise BandError(f"two bands have the same name: {', '.join(names)}; give each band once")
+    files = {name: describe(path, asked.nodata) for name, path in asked.bands.items()}
+    return _scene(asked, tuple(asked.bands.values()), stack(files), names)
+
+
+def _scene(
+    asked: SceneSource, paths: tuple[str, ...], layers: tuple[Layer, ...], names: tuple[str | None, ...]
+) -> Scene:
+    files = [file for layer in layers for file in layer.files]
+    grids = [grid_of(file) for file in files]
+    stacked = len(layers) > 1
+    finest = min(range(len(files)), key=lambda i: abs(grids[i].affine.determinant))
+    grid = grids[finest] if stacked or len(files) == 1 else union(grids)
+    others = f" + {len(files) - 1} more" if len(files) > 1 else ""
+    return Scene(
+        name=display_name(paths[0]) + others,
+        paths=paths,
+        grid=grid,
+        bands=names,
+        dtype=np.result_type(*(file.dtype for file in files)),
+        nodata=files[0].nodata[0],
+        pixel_size=_pixel_size(grid, asked.resolution),
+        block_shape=files[finest if stacked else 0].block_shape,
+        layers=layers,
+        source=asked,
+    )
+
+
+def _pixel_size(grid: GeoBox, stated: float | None) -> tuple[float, float] | None:
+    """Metres on the ground down and across: as stated (pixels keep their proportions), or as the CRS says."""
+    if stated is None:
+        return ground_pixel(grid)
+    affine = grid.affine
+    down, across = float(np.hypot(affine.b, affine.e)), float(np.hypot(affine.a, affine.d))
+    return stated * float(np.sqrt(down / across)), stated * float(np.sqrt(across / down))
