@@ -1,6 +1,6 @@
 """The models: architectures by name, and bundles of weights with their cards.
 
-Names are imported when they are first used, so that reading cards does not import torch.
+Names that need torch are imported when they are first used: reading cards is quick.
 """
 
 from __future__ import annotations
@@ -8,25 +8,28 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from geoseg.models.header import read_card as read_card
+from geoseg.models.packaged import packaged as packaged  # at once: the function must win over the module of that name
+from geoseg.models.packaged import resolve as resolve
+
 if TYPE_CHECKING:
     from geoseg.models.bundle import LoadedModel as LoadedModel
     from geoseg.models.bundle import load_model as load_model
     from geoseg.models.bundle import save_bundle as save_bundle
-    from geoseg.models.header import read_card as read_card
-    from geoseg.models.packaged import packaged as packaged
-    from geoseg.models.packaged import resolve as resolve
+    from geoseg.models.mlm import export_mlm as export_mlm
     from geoseg.models.registry import architectures as architectures
     from geoseg.models.registry import create_model as create_model
     from geoseg.models.registry import register as register
+    from geoseg.models.verification import verify as verify
 
 _MODULES = {
     "bundle": ("LoadedModel", "load_model", "save_bundle"),
-    "header": ("read_card",),
-    "packaged": ("packaged", "resolve"),
+    "mlm": ("export_mlm",),
     "registry": ("architectures", "create_model", "register"),
+    "verification": ("verify",),
 }
 _PUBLIC = {name: f"geoseg.models.{module}" for module, listed in _MODULES.items() for name in listed}
-__all__ = [*sorted(_PUBLIC)]
+__all__ = [*sorted((*_PUBLIC, "packaged", "read_card", "resolve"))]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
@@ -32,8 +34,20 @@ def network_of(card: ModelCard) -> nn.Module:
 
 def skeleton_of(card: ModelCard) -> nn.Module:
     """The same network without memory for its weights (on torch's meta device): names and shapes only."""
-    with torch.device("meta"):
+    with torch.device("meta"), _RatesOnCpu():
         return network_of(card)
+
+
+class _RatesOnCpu(TorchFunctionMode):
+    """Keeps torch.linspace on the CPU: SegFormer's encoders read their drop rates from it while they are built."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.linspace:
+            kwargs.setdefault("device", "cpu")
+        return func(*args, **kwargs)
 
 
 def check_fit(path: Path, skeleton: nn.Module, found: Mapping[str, TensorInfo]) -> None:

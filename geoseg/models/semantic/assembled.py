@@ -1,6 +1,7 @@
 """Encoder, decoder and head from segmentation-models-pytorch.
 
-Encoders are its own or, with `tu-` before the name, those of timm. Every builder takes `encoder`, `in_channels` and `classes` and gives a network with random weights.
+Encoders are its own or, with `tu-` before the name, those of timm.
+Every builder takes `encoder`, `in_channels` and `classes` and gives a network with random weights.
 """
 
 from __future__ import annotations
