@@ -92,6 +92,12 @@ class UnknownNameError(InputError):
         super().__init__(f"unknown {kind} {name!r}: {listed}")
 
 
+class DeviceMemoryError(GeosegError):
+    """The device ran out of memory while the job ran; the job starts again with smaller batches."""
+
+    code = "memory"
+
+
 class ReadError(GeosegError):
     """Pixels could not be read while the job ran; names the file and the window."""
 

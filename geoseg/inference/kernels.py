@@ -41,23 +41,6 @@ def clear_invalid(valid: Any, start: int, out: Any) -> None:
 
 
 @_jit
-def _weigh(scores: Any, weight: Any, wx: Any, carried: Any, left: int, above: Any, start: int, total: Any) -> None:
-    """One row of one channel: `total = (carried or above) + weight * wx * scores`, in the global tile order.
-
-    `carried` holds the sums of the tiles before for the first `left` columns; `above` the sums of the tile row above
-    for the columns after them, from column `start` on (empty when there is none).
-    """
-    for x in range(left):
-        total[x] = carried[x] + (weight * wx[x]) * scores[x]
-    if above.shape[0] == 0:
-        for x in range(left, total.shape[0]):
-            total[x] = (weight * wx[x]) * scores[x]
-    else:
-        for x in range(left, total.shape[0]):
-            total[x] = above[start + x] + (weight * wx[x]) * scores[x]
-
-
-@_jit
 def blend_and_decide(
     scores: Any, wy: Any, wx: Any, place: Any, ring: Any, carried: Any, ids: Any, rule: Any, classes: Any, best: Any
 ) -> int:
@@ -72,59 +55,80 @@ def blend_and_decide(
     ids (channel,) uint8; rule (3,) float32: the threshold (negative for argmax), the background's id, and the channel
     that the score raster shows (negative for the winner's). classes, best (y, width) uint8 take the decision.
     Returns the number of pixels that could not be decided because their scores are not numbers.
+
+    Arrays are indexed element by element: a slice of a row costs more than the arithmetic on it.
     """
     channels, height, width = scores.shape
-    start, left, top, rows, columns = place[0], place[1], place[2], place[3], place[4]
+    start, rows, columns = place[0], place[3], place[4]
     total = np.empty(width, np.float32)
     high = np.empty(width, np.float32)
     shown = np.empty(width, np.float32)
     winner = np.empty(width, np.int32)
-    nothing = np.empty(0, np.float32)
+    threshold, background, show = rule[0], np.int64(rule[1]), np.int64(rule[2])
     undecided = 0
     for y in range(height):
-        high[:] = -np.inf
-        winner[:] = -1
+        for x in range(columns):
+            high[x] = np.float32(-np.inf)
+            winner[x] = -1
         for channel in range(channels):
-            above = ring[channel, y] if y < top else nothing
-            _weigh(scores[channel, y], wy[y], wx, carried[channel, y], left, above, start, total)
-            for x in range(columns, width):
-                carried[channel, y, x - columns] = total[x]
+            _sum_row(scores, wy, wx, place, ring, carried, channel, y, total)
             if y >= rows:
                 for x in range(columns):
                     ring[channel, y - rows, start + x] = total[x]
                 continue
-            if rule[2] == channel:
-                shown[:] = total
-            if rule[0] >= 0 and ids[channel] == rule[1]:
+            if show == channel:
+                for x in range(columns):
+                    shown[x] = total[x]
+            if threshold >= 0 and ids[channel] == background:
                 continue
             for x in range(columns):
                 better = total[x] > high[x]
                 high[x] = total[x] if better else high[x]
                 winner[x] = np.int32(channel) if better else winner[x]
         if y < rows:
-            undecided += _settle(high, winner, ids, rule, start, columns, classes[y])
+            undecided += _settle(high, winner, ids, rule, place, y, classes)
             if place[5]:
-                _quantise(shown if rule[2] >= 0 else high, start, columns, best[y])
+                _quantise(shown if show >= 0 else high, place, y, best)
     return undecided
 
 
 @_jit
-def _settle(high: Any, winner: Any, ids: Any, rule: Any, start: int, columns: int, classes: Any) -> int:
+def _sum_row(
+    scores: Any, wy: Any, wx: Any, place: Any, ring: Any, carried: Any, channel: int, y: int, total: Any
+) -> None:
+    """One row of one channel: what the tiles before left there, plus weight times score, in the global tile order."""
+    start, left, top, columns = place[0], place[1], place[2], place[4]
+    weight, width = wy[y], total.shape[0]
+    if y < top:
+        for x in range(width):
+            total[x] = ring[channel, y, start + x] + (weight * wx[x]) * scores[channel, y, x]
+    else:
+        for x in range(width):
+            total[x] = (weight * wx[x]) * scores[channel, y, x]
+    for x in range(left):
+        total[x] = carried[channel, y, x] + (weight * wx[x]) * scores[channel, y, x]
+    for x in range(width - columns):
+        carried[channel, y, x] = total[columns + x]
+
+
+@_jit
+def _settle(high: Any, winner: Any, ids: Any, rule: Any, place: Any, y: int, classes: Any) -> int:
     """Write one row of classes; returns how many pixels have no winner."""
-    undecided = 0
-    for x in range(columns):
+    start, undecided = place[0], 0
+    for x in range(place[4]):
         known = winner[x] >= 0
         undecided += not known
         chosen = ids[winner[x]] if known else np.uint8(255)
         if rule[0] >= 0 and high[x] < rule[0]:
             chosen = np.uint8(rule[1])
-        classes[start + x] = chosen
+        classes[y, start + x] = chosen
     return undecided
 
 
 @_jit
-def _quantise(source: Any, start: int, columns: int, best: Any) -> None:
+def _quantise(source: Any, place: Any, y: int, best: Any) -> None:
     """Write one row of scores as round(254 * score), scores below 0 and above 1 clipped."""
-    for x in range(columns):
+    start = place[0]
+    for x in range(place[4]):
         score = min(max(source[x], np.float32(0)), np.float32(1))
-        best[start + x] = np.uint8(score * np.float32(254) + np.float32(0.5))
+        best[y, start + x] = np.uint8(score * np.float32(254) + np.float32(0.5))

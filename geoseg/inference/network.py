@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from geoseg.core.card import ModelCard
 from geoseg.core.values import Normalisation
-from geoseg.errors import ModelError, ResourceError
+from geoseg.errors import DeviceMemoryError, ModelError, ResourceError
 from geoseg.inference.device import DTYPES, Compute
 from geoseg.inference.kernels import clear_invalid, normalise_chip
 
@@ -45,7 +45,8 @@ class Network:
     def __init__(self, module: nn.Module, card: ModelCard, compute: Compute, augmentation: Augmentation) -> None:
         """Move the module to the device, channels last."""
         self.card, self.compute, self._augmentation = card, compute, augmentation
-        self._module = module.eval().to(compute.device, memory_format=torch.channels_last)
+        self._module = module.eval().to(compute.device)
+        self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -53,6 +54,15 @@ class Network:
 
         Raises ModelError when the network's answer has another shape.
         """
+        try:
+            return self._scores(inputs)
+        except torch.OutOfMemoryError as error:
+            raise DeviceMemoryError(
+                f"{self.compute.device} ran out of memory with {inputs.shape[0]} chips of {tuple(inputs.shape[2:])}; "
+                "choose a smaller --batch-size or --tile"
+            ) from error
+
+    def _scores(self, inputs: Tensor) -> Tensor:
         total: Tensor | None = None
         views = 0
         for scale in self._augmentation.scales:
@@ -211,7 +221,7 @@ def probe_batch(network: Network, tile: int, available: int | None = None) -> in
 def _fits_on_gpu(run: Callable[[], Tensor]) -> bool:
     try:
         run()
-    except torch.OutOfMemoryError:
+    except DeviceMemoryError:
         torch.cuda.empty_cache()
         return False
     free, total = torch.cuda.mem_get_info()

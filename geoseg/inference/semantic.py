@@ -45,6 +45,14 @@ class _Batch:
         return sum(s.valid.nbytes for s in self.steps if isinstance(s, RowDone) and s.valid is not None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A chip with its scores (channel, y, x) on the device."""
+
+    chip: Chip
+    scores: Tensor
+
+
 def predict_strips(work: Pass, advance: Callable[[int, int], None]) -> Generator[Strip, None, None]:
     """Finished strips of the block, top to bottom; together they hold each of its rows once.
 
@@ -55,9 +63,9 @@ def predict_strips(work: Pass, advance: Callable[[int, int], None]) -> Generator
     scored = ahead(_scored(work, batches), DEPTH, "network")
     stitch = stitcher(work.canvas, work.network.compute.device)
     try:
-        for step, scores in scored:
-            if isinstance(step, Chip):
-                stitch.add(step.row, step.column, scores)
+        for step in scored:
+            if isinstance(step, _Scored):
+                stitch.add(step.chip.row, step.chip.column, step.scores)
                 continue
             strip = stitch.finish_row(step.row, step.valid)
             advance(len(work.canvas.block.columns), strip.class_ids.size)
@@ -94,10 +102,8 @@ def _batches(work: Pass) -> Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]:
         yield batch, free
 
 
-def _scored(
-    work: Pass, batches: Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]
-) -> Iterator[tuple[Chip, Tensor] | tuple[RowDone, None]]:
-    """Each step with its scores (channel, y, x)."""
+def _scored(work: Pass, batches: Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]) -> Iterator[_Scored | RowDone]:
+    """Each chip with its scores, and each end of a row, in order."""
     for batch, free in batches:
         scores: Tensor | None = None
         if batch.feed is not None:
@@ -108,6 +114,6 @@ def _scored(
             free.put(batch.feed)
         for step in batch.steps:
             if isinstance(step, RowDone):
-                yield step, None
+                yield step
             elif scores is not None:
-                yield step, scores[step.slot]
+                yield _Scored(step, scores[step.slot])

@@ -143,6 +143,8 @@ class TensorStitcher:
         tiling = canvas.tiling
         self._sums = torch.zeros((len(canvas.decision.ids), tiling.y.tile, canvas.extent.size), device=device)
         self._ids = torch.tensor(canvas.decision.ids, dtype=torch.uint8, device=device)
+        background = canvas.decision.background
+        self._background = torch.tensor(NODATA if background is None else background, dtype=torch.uint8, device=device)
 
         def on_device(axis: Axis) -> dict[tuple[bool, bool], torch.Tensor]:
             return {key: torch.from_numpy(value).to(device) for key, value in _windows(axis).items()}
@@ -177,7 +179,7 @@ class TensorStitcher:
             foreground = torch.tensor(decision.foreground, device=sums.device)
             high, winner = sums[foreground].max(0)
             classes = self._ids[foreground][winner]
-            classes[high < decision.threshold] = decision.background
+            classes = torch.where(high < decision.threshold, self._background, classes)
         if not self._canvas.with_scores:
             return classes, None
         shown = sums[decision.foreground[0]] if decision.binary else high

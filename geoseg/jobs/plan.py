@@ -1,0 +1,270 @@
+"""From a job's description to its plan: everything is checked here, before the first pixel is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+import geoseg
+from geoseg.core.card import ModelCard
+from geoseg.core.tiling import Block, Span, Tiling
+from geoseg.core.values import Decision, Stretch
+from geoseg.errors import ModelError, RegionError, ResolutionError, SpecError
+from geoseg.inference.device import Compute, choose
+from geoseg.inference.network import Augmentation, Network, probe_batch
+from geoseg.io.grid import crop, model_grid
+from geoseg.io.outputs import check_outputs
+from geoseg.io.scene import Scene, SceneSource, open_scene
+from geoseg.io.stretch import measure_stretch
+from geoseg.jobs.cost import Cost, estimate, require
+from geoseg.jobs.spec import PostprocessSpec, PredictJob
+from geoseg.models import load_model
+from geoseg.tasks import Task, get_task
+
+if TYPE_CHECKING:
+    from geoseg.io.region import RegionMask
+    from geoseg.models import LoadedModel
+
+CLOSE = 0.1  # a scene's resolution may differ so much from the model's before it is resampled
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A job that can run: all that it needs is open, checked and decided.
+
+    `grid` is the model's grid over the whole scene, `block` the part of it that is computed. `margin_m` is how far
+    beyond the region it reaches, so that objects come out whole; 0 where they are clipped.
+    """
+
+    job: PredictJob
+    scene: Scene
+    model: LoadedModel
+    task: Task | None
+    bidx: tuple[int, ...]
+    grid: GeoBox
+    tiling: Tiling
+    block: Block
+    region: RegionMask | None
+    margin_m: float
+    stretch: Stretch | None
+    decision: Decision
+    compute: Compute
+    batch_size: int
+    outputs: dict[str, Path]
+    cost: Cost
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self.model.card
+
+    @property
+    def block_grid(self) -> GeoBox:
+        """The grid of what is computed."""
+        return crop(self.grid, self.block.y, self.block.x)
+
+    @property
+    def resolution(self) -> float:
+        """Metres per pixel of the model's grid."""
+        known = self.scene.resolution
+        scale = np.sqrt(np.prod(self.scene.grid.shape) / np.prod(self.grid.shape))
+        return float((known if known is not None else self.card.resolution) * scale)
+
+    @property
+    def postprocess(self) -> PostprocessSpec:
+        """The postprocess with the task's own values where the job leaves them open."""
+        asked, task = self.job.postprocess, self.task
+
+        def value(name: str) -> float:
+            chosen = getattr(asked, name)
+            return float(chosen if chosen is not None else getattr(task, name, 0.0))
+
+        return PostprocessSpec(**{name: value(name) for name in PostprocessSpec.model_fields})
+
+    def describe(self) -> dict[str, Any]:
+        """The plan as JSON-able values."""
+        card, compute = self.card, self.compute
+        return {
+            "geoseg": geoseg.__version__,
+            "kind": self.job.kind,
+            "scene": {
+                "paths": list(self.scene.paths),
+                "shape": list(self.scene.grid.shape),
+                "crs": str(self.scene.grid.crs) if self.scene.grid.crs else None,
+                "resolution_m": self.scene.resolution,
+                "bands": {name: index for name, index in zip(card.bands, self.bidx, strict=True)},
+                "dtype": str(self.scene.dtype),
+            },
+            "model": {
+                "name": card.name,
+                "version": card.version,
+                "sha256": self.model.sha256,
+                "license": card.license,
+                "attribution": card.attribution,
+            },
+            "task": self.task.name if self.task else None,
+            "grid": {
+                "shape": list(self.grid.shape),
+                "resolution_m": self.resolution,
+                "resampled": self.grid.shape != self.scene.grid.shape,
+                "transform": list(self.grid.affine[:6]),
+            },
+            "tiles": {
+                "size": self.tiling.y.tile,
+                "overlap": self.tiling.y.overlap,
+                "scene": self.tiling.count,
+                "planned": len(self.block.rows) * len(self.block.columns),
+                "skipped_by_region": self.tiling.count - len(self.block.rows) * len(self.block.columns),
+            },
+            "region": None if self.region is None else {"margin_m": self.margin_m, "clip": self.job.region.clip},
+            "stretch": _stretch_text(self.stretch),
+            "threshold": self.decision.threshold,
+            "tta": self.job.inference.tta,
+            "scales": list(self.job.inference.scales),
+            "device": str(compute.device),
+            "precision": compute.precision,
+            "threads": compute.threads,
+            "batch_size": self.batch_size,
+            "postprocess": self.postprocess.model_dump(),
+            "memory_bytes": self.cost.memory,
+            "disk_bytes": self.cost.disk,
+            "outputs": {kind: str(path) for kind, path in self.outputs.items()},
+        }
+
+
+def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
+    """The job's plan. `model` is used instead of the one that the job names, when it is loaded already.
+
+    Raises InputError of every kind: SceneError, BandError, ResolutionError, RegionError, ModelError, OutputError,
+    ResourceError.
+    """
+    outputs = check_outputs(
+        {kind: getattr(job.output, kind) for kind in ("vector", "raster", "scores", "preview")},
+        job.output.overwrite,
+        [*job.scene.paths, *job.scene.bands.values()],
+    )
+    task = get_task(job.task) if job.task else None
+    scene = open_scene(SceneSource(**dict(job.scene)))
+    loaded = model or load_model(job.model or (task.model if task else ""))
+    card = loaded.card
+    if task and card.task not in (task.name, "any"):
+        raise ModelError(f"model {card.name} is for the task {card.task!r}; expected one for {task.name!r}")
+    bidx = scene.bidx_for(card.bands)
+    grid = grid_for(scene, card, job)
+    tiling = _tiling(grid, card, job)
+    margin = 0.0 if job.region.clip else _first_margin(grid, tiling, scene)
+    region, block = _region(job, scene, grid, tiling, margin)
+    decision = Decision.of(card, job.inference.threshold)
+    compute = choose(job.inference.device, job.inference.precision, job.inference.threads)
+    cost = estimate(tiling, block, (len(bidx), scene.dtype.itemsize), decision, outputs)
+    require(cost, outputs, scene.name)
+    return Plan(
+        job=job,
+        scene=scene,
+        model=loaded,
+        task=task,
+        bidx=bidx,
+        grid=grid,
+        tiling=tiling,
+        block=block,
+        region=region,
+        margin_m=margin,
+        stretch=stretch_for(scene, bidx, card, job, region),
+        decision=decision,
+        compute=compute,
+        batch_size=job.inference.batch_size or probe_batch(network(loaded, compute, job), tiling.y.tile),
+        outputs=outputs,
+        cost=cost,
+    )
+
+
+def network(model: LoadedModel, compute: Compute, job: PredictJob) -> Network:
+    """The model on its device, with the job's test-time augmentation."""
+    return Network(model.module, model.card, compute, Augmentation(job.inference.tta, job.inference.scales))
+
+
+def grown(plan: Plan) -> Plan:
+    """The same plan with twice the margin around its region."""
+    margin = 2 * plan.margin_m
+    region, block = _region(plan.job, plan.scene, plan.grid, plan.tiling, margin)
+    return replace(plan, region=region, block=block, margin_m=margin)
+
+
+def grid_for(scene: Scene, card: ModelCard, job: PredictJob) -> GeoBox:
+    """The grid to predict on: the scene's own when it is within 10 % of the model's resolution, else a resampled one."""
+    found, asked = scene.resolution, job.inference.resolution
+    if found is None:
+        raise ResolutionError(
+            f"{scene.name}: its ground resolution is unknown (no CRS); expected about {card.resolution:g} m per pixel; "
+            "state what it is with --scene-resolution"
+        )
+    low, high = card.resolution_range
+    outside = not low * (1 - CLOSE) <= found <= high * (1 + CLOSE)
+    if outside and not job.inference.any_resolution:
+        raise ResolutionError(
+            f"{scene.name}: found {found:.3g} m per pixel; model {card.name} expects {low:g} to {high:g} m; choose "
+            "another model, or override with --any-resolution (the result is then worth little)"
+        )
+    target = asked or (found if found > high * (1 + CLOSE) else card.resolution)
+    sizes = scene.pixel_size or (found, found)
+    if all(abs(size / target - 1) <= CLOSE for size in sizes):
+        return scene.grid
+    return model_grid(scene, target)
+
+
+def _tiling(grid: GeoBox, card: ModelCard, job: PredictJob) -> Tiling:
+    tile = job.inference.tile_size or card.tile_size
+    if tile % card.divisor:
+        near = max(card.divisor, round(tile / card.divisor) * card.divisor)
+        raise SpecError(f"tile size {tile}: model {card.name} needs a multiple of {card.divisor}; for instance {near}")
+    overlap = job.inference.overlap
+    if overlap is None:
+        overlap = min(card.overlap, tile // 2)
+    return Tiling.over(grid.shape, tile, overlap)
+
+
+def _first_margin(grid: GeoBox, tiling: Tiling, scene: Scene) -> float:
+    scale = scene.grid.shape[0] / grid.shape[0]
+    return max(32, tiling.y.overlap) * (scene.resolution or 1.0) * scale
+
+
+def _region(
+    job: PredictJob, scene: Scene, grid: GeoBox, tiling: Tiling, margin: float
+) -> tuple[RegionMask | None, Block]:
+    spec = job.region
+    if spec.aoi is None and spec.bounds is None:
+        return None, tiling.whole()
+    from geoseg.io.region import read_region
+
+    region = read_region(spec.aoi, spec.bounds, spec.bounds_crs, scene, margin)
+    y, x = region.spans(grid)
+    block = tiling.block(y.clip(Span(0, tiling.y.size)), x.clip(Span(0, tiling.x.size)))
+    if not (block.y.size and block.x.size):
+        raise RegionError(f"{spec.aoi or spec.bounds}: misses the scene {scene.name}; choose a region that meets it")
+    return region, block
+
+
+def stretch_for(
+    scene: Scene, bidx: Sequence[int], card: ModelCard, job: PredictJob, region: RegionMask | None
+) -> Stretch | None:
+    """The job's one stretch, or None when the scene's values are of the kind that the model was trained on."""
+    spec, count = job.stretch, len(bidx)
+    if spec.mode == "none" or (spec.mode == "auto" and scene.dtype == np.dtype(card.dtype)):
+        return None
+    if spec.low is not None and spec.high is not None:
+        low, high = (values * count if len(values) == 1 else values for values in (spec.low, spec.high))
+        if len(low) != count or len(high) != count:
+            raise SpecError(f"stretch limits for {len(low)} and {len(high)} bands; expected one, or {count}")
+        return Stretch(low, high, "given")
+    return measure_stretch(scene, bidx, spec.percentiles, region)
+
+
+def _stretch_text(stretch: Stretch | None) -> dict[str, Any] | None:
+    if stretch is None:
+        return None
+    return {"low": list(stretch.low), "high": list(stretch.high), "origin": stretch.origin}

@@ -1,0 +1,181 @@
+"""A plan carried out: one streaming pass, every output at once, nothing under a final name before all are complete."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import geoseg
+from geoseg.core.protocols import Progress, Silent
+from geoseg.core.values import normalisation
+from geoseg.errors import DeviceMemoryError, ResourceError
+from geoseg.inference.network import torch_threads
+from geoseg.inference.semantic import Pass, predict_strips
+from geoseg.inference.stitch import Canvas
+from geoseg.io.outputs import Staging
+from geoseg.io.preview import write_preview
+from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSink
+from geoseg.io.region import read_region
+from geoseg.io.vector_sink import VectorOptions, VectorSink
+from geoseg.jobs.outlet import Outlets
+from geoseg.jobs.plan import Plan, grown, network
+from geoseg.jobs.result import Result
+from geoseg.jobs.vectors import CutObjectError, PolygonSink
+
+READERS = 2  # threads that read and decode
+
+
+@dataclass(slots=True)
+class _Told:
+    """Progress that also remembers what the user was warned of."""
+
+    progress: Progress
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        if message not in self.warnings:
+            self.warnings.append(message)
+            self.progress.warn(message)
+
+
+def run(plan: Plan, progress: Progress | None = None) -> Result:
+    """Carry out a plan. Raises ReadError, WriteError, ModelError; then, and on Ctrl-C, no output is left."""
+    told = _Told(progress or Silent())
+    told.progress.plan(plan.describe())
+    started = time.monotonic()
+    while True:
+        try:
+            summary = _attempt(plan, told)
+            break
+        except CutObjectError:
+            plan = grown(plan)
+            told.warn(f"objects of the region reach beyond it: computing {plan.margin_m:.0f} m around it")
+        except DeviceMemoryError as error:
+            plan = _smaller(plan, error)
+            told.warn(f"{plan.compute.device} ran out of memory: starting again with {plan.batch_size} chips at a time")
+        told.progress.plan(plan.describe())
+    seconds = time.monotonic() - started
+    summary |= {
+        "seconds": round(seconds, 2),
+        "mpx_per_second": round(plan.block.y.size * plan.block.x.size / seconds / 1e6, 3),
+        "warnings": told.warnings,
+    }
+    return Result(dict(plan.outputs), summary)
+
+
+def _smaller(plan: Plan, error: DeviceMemoryError) -> Plan:
+    if plan.batch_size == 1:
+        raise ResourceError(str(error)) from error
+    return replace(plan, batch_size=plan.batch_size // 2)
+
+
+def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
+    """One pass over the scene; returns its summary."""
+    reader = plan.scene.reader(
+        plan.bidx, plan.grid, threads=READERS, on_bad_block=plan.job.on_bad_block, region=plan.region
+    )
+    canvas = Canvas(plan.tiling, plan.block, plan.decision, with_scores=_needs_scores(plan))
+    work = Pass(
+        reader,
+        normalisation(plan.card, plan.stretch),
+        network(plan.model, plan.compute, plan.job),
+        canvas,
+        plan.batch_size,
+    )
+    with Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
+        with Outlets() as outlets, torch_threads(plan.compute.threads):
+            polygons = _open(plan, staging, outlets, told.warn)
+            strips = predict_strips(work, told.progress.advance)
+            try:
+                for strip in strips:
+                    outlets.put(strip)
+            finally:
+                strips.close()
+            told.progress.stage("writing")
+            outlets.commit()
+        _draw(plan, staging, told.progress)
+        staging.commit()
+    bad = [{"path": b.path, "rows": [b.y.start, b.y.stop], "columns": [b.x.start, b.x.stop], "reason": b.reason}
+           for b in reader.bad_blocks]  # fmt: skip
+    if bad:
+        told.warn(f"{len(bad)} block(s) could not be read and were left as nodata")
+    return _summary(plan, polygons, bad)
+
+
+def _needs_scores(plan: Plan) -> bool:
+    return bool({"vector", "scores", "preview"} & set(plan.outputs))
+
+
+def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], None]) -> PolygonSink | None:
+    """Every sink that the plan asks for; returns the one of polygons, if any."""
+    target = plan.scene.grid if plan.job.output.native_grid else None
+    options = RasterOptions(metadata(plan), plan.job.output.creation_options, target, plan.compute.threads)
+    if "raster" in plan.outputs:
+        path = staging.path(plan.outputs["raster"])
+        outlets.add(ClassRasterSink(path, plan.block_grid, plan.card.classes, options), "raster")
+    if "scores" in plan.outputs:
+        outlets.add(ScoreRasterSink(staging.path(plan.outputs["scores"]), plan.block_grid, options), "scores")
+    path = polygon_path(plan, staging)
+    if path is None:
+        return None
+    spec = plan.job.region
+    region = None
+    if plan.region is not None:
+        region = read_region(spec.aoi, spec.bounds, spec.bounds_crs, plan.scene).polygons
+    dst_crs = plan.job.output.dst_crs if "vector" in plan.outputs else None
+    sink = VectorSink(path, plan.grid.crs, dst_crs, VectorOptions(metadata(plan), warn))
+    polygons = PolygonSink(plan, sink, region)
+    outlets.add(polygons, "polygons")
+    return polygons
+
+
+def polygon_path(plan: Plan, staging: Staging) -> Path | None:
+    """Where polygons are written: to the output, or to a temporary file when only the preview needs them."""
+    if "vector" in plan.outputs:
+        return staging.path(plan.outputs["vector"])
+    return staging.scratch(plan.outputs["preview"], "polygons.fgb") if "preview" in plan.outputs else None
+
+
+def _draw(plan: Plan, staging: Staging, progress: Progress) -> None:
+    if "preview" not in plan.outputs:
+        return
+    progress.stage("drawing the preview")
+    write_preview(
+        staging.path(plan.outputs["preview"]),
+        plan.scene,
+        plan.bidx,
+        polygon_path(plan, staging),
+        plan.card.classes,
+    )
+
+
+def metadata(plan: Plan) -> dict[str, str]:
+    """What every output says of how it was made."""
+    described = plan.describe()
+    made = {
+        "GEOSEG_VERSION": geoseg.__version__,
+        "GEOSEG_MODEL": f"{plan.card.name} {plan.card.version}",
+        "GEOSEG_MODEL_SHA256": plan.model.sha256,
+        "GEOSEG_ATTRIBUTION": plan.card.attribution,
+        "GEOSEG_JOB": plan.job.model_dump_json(exclude_defaults=True),
+        "GEOSEG_COMPUTE": json.dumps({k: described[k] for k in ("device", "precision", "threads", "batch_size")}),
+        "GEOSEG_STRETCH": json.dumps(described["stretch"]),
+    }
+    return {key: value for key, value in made.items() if value}
+
+
+def _summary(plan: Plan, polygons: PolygonSink | None, bad: list[dict[str, Any]]) -> dict[str, Any]:
+    described = plan.describe()
+    return {
+        "outputs": described["outputs"],
+        "polygons": dict(polygons.counts) if polygons else None,
+        "area_m2": {name: round(area, 1) for name, area in polygons.areas.items()} if polygons else None,
+        "tiles": described["tiles"],
+        "bad_blocks": bad,
+        "stretch": described["stretch"],
+        "attribution": plan.card.attribution,
+    }
