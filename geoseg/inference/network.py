@@ -46,7 +46,7 @@ class Network:
         """Move the module to the device, channels last."""
         self.card, self.compute, self._augmentation = card, compute, augmentation
         self._module = module.eval().to(compute.device)
-        self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._module.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def __call__(self, inputs: Tensor) -> Tensor:

@@ -12,13 +12,14 @@ from odc.geo.geobox import GeoBox
 
 import geoseg
 from geoseg.core.card import ModelCard
-from geoseg.core.tiling import Block, Span, Tiling
+from geoseg.core.tiling import Block, Tiling
 from geoseg.core.values import Decision, Stretch
 from geoseg.errors import ModelError, RegionError, ResolutionError, SpecError
 from geoseg.inference.device import Compute, choose
 from geoseg.inference.network import Augmentation, Network, probe_batch
 from geoseg.io.grid import crop, model_grid
 from geoseg.io.outputs import check_outputs
+from geoseg.io.region import RegionMask, read_region
 from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.io.stretch import measure_stretch
 from geoseg.jobs.cost import Cost, estimate, require
@@ -27,7 +28,6 @@ from geoseg.models import load_model
 from geoseg.tasks import Task, get_task
 
 if TYPE_CHECKING:
-    from geoseg.io.region import RegionMask
     from geoseg.models import LoadedModel
 
 CLOSE = 0.1  # a scene's resolution may differ so much from the model's before it is resampled
@@ -97,7 +97,7 @@ class Plan:
                 "shape": list(self.scene.grid.shape),
                 "crs": str(self.scene.grid.crs) if self.scene.grid.crs else None,
                 "resolution_m": self.scene.resolution,
-                "bands": {name: index for name, index in zip(card.bands, self.bidx, strict=True)},
+                "bands": dict(zip(card.bands, self.bidx, strict=True)),
                 "dtype": str(self.scene.dtype),
             },
             "model": {
@@ -196,7 +196,7 @@ def grown(plan: Plan) -> Plan:
 
 
 def grid_for(scene: Scene, card: ModelCard, job: PredictJob) -> GeoBox:
-    """The grid to predict on: the scene's own when it is within 10 % of the model's resolution, else a resampled one."""
+    """The grid to predict on: the scene's own within 10 % of the model's resolution, else a resampled one."""
     found, asked = scene.resolution, job.inference.resolution
     if found is None:
         raise ResolutionError(
@@ -225,12 +225,13 @@ def _tiling(grid: GeoBox, card: ModelCard, job: PredictJob) -> Tiling:
     overlap = job.inference.overlap
     if overlap is None:
         overlap = min(card.overlap, tile // 2)
-    return Tiling.over(grid.shape, tile, overlap)
+    height, width = grid.shape
+    return Tiling.over((height, width), tile, overlap)
 
 
 def _first_margin(grid: GeoBox, tiling: Tiling, scene: Scene) -> float:
     scale = scene.grid.shape[0] / grid.shape[0]
-    return max(32, tiling.y.overlap) * (scene.resolution or 1.0) * scale
+    return float(max(32, tiling.y.overlap) * (scene.resolution or 1.0) * scale)
 
 
 def _region(
@@ -239,11 +240,8 @@ def _region(
     spec = job.region
     if spec.aoi is None and spec.bounds is None:
         return None, tiling.whole()
-    from geoseg.io.region import read_region
-
     region = read_region(spec.aoi, spec.bounds, spec.bounds_crs, scene, margin)
-    y, x = region.spans(grid)
-    block = tiling.block(y.clip(Span(0, tiling.y.size)), x.clip(Span(0, tiling.x.size)))
+    block = tiling.block(region.rows(grid), region.columns(grid))
     if not (block.y.size and block.x.size):
         raise RegionError(f"{spec.aoi or spec.bounds}: misses the scene {scene.name}; choose a region that meets it")
     return region, block

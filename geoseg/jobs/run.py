@@ -16,10 +16,10 @@ from geoseg.errors import DeviceMemoryError, ResourceError
 from geoseg.inference.network import torch_threads
 from geoseg.inference.semantic import Pass, predict_strips
 from geoseg.inference.stitch import Canvas
+from geoseg.io.grid import crop, resized
 from geoseg.io.outputs import Staging
-from geoseg.io.preview import write_preview
+from geoseg.io.preview import Picture, imagery, write_preview
 from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSink
-from geoseg.io.region import read_region
 from geoseg.io.vector_sink import VectorOptions, VectorSink
 from geoseg.jobs.outlet import Outlets
 from geoseg.jobs.plan import Plan, grown, network
@@ -27,6 +27,7 @@ from geoseg.jobs.result import Result
 from geoseg.jobs.vectors import CutObjectError, PolygonSink
 
 READERS = 2  # threads that read and decode
+PREVIEW_SIZE = 2000  # pixels of the picture's longer side, at most
 
 
 @dataclass(slots=True)
@@ -119,16 +120,12 @@ def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], 
         outlets.add(ClassRasterSink(path, plan.block_grid, plan.card.classes, options), "raster")
     if "scores" in plan.outputs:
         outlets.add(ScoreRasterSink(staging.path(plan.outputs["scores"]), plan.block_grid, options), "scores")
-    path = polygon_path(plan, staging)
-    if path is None:
+    polygons_path = polygon_path(plan, staging)
+    if polygons_path is None:
         return None
-    spec = plan.job.region
-    region = None
-    if plan.region is not None:
-        region = read_region(spec.aoi, spec.bounds, spec.bounds_crs, plan.scene).polygons
     dst_crs = plan.job.output.dst_crs if "vector" in plan.outputs else None
-    sink = VectorSink(path, plan.grid.crs, dst_crs, VectorOptions(metadata(plan), warn))
-    polygons = PolygonSink(plan, sink, region)
+    sink = VectorSink(polygons_path, plan.grid.crs, dst_crs, VectorOptions(metadata(plan), warn))
+    polygons = PolygonSink(plan, sink)
     outlets.add(polygons, "polygons")
     return polygons
 
@@ -141,16 +138,16 @@ def polygon_path(plan: Plan, staging: Staging) -> Path | None:
 
 
 def _draw(plan: Plan, staging: Staging, progress: Progress) -> None:
-    if "preview" not in plan.outputs:
+    polygons = polygon_path(plan, staging)
+    if "preview" not in plan.outputs or polygons is None:
         return
     progress.stage("drawing the preview")
-    write_preview(
-        staging.path(plan.outputs["preview"]),
-        plan.scene,
-        plan.bidx,
-        polygon_path(plan, staging),
-        plan.card.classes,
-    )
+    rows = plan.scene.overview(plan.bidx, PREVIEW_SIZE, plan.region)
+    pixels, valid = imagery(rows)
+    grid = resized(crop(plan.scene.grid, *plan.scene.window(plan.region)), (pixels.shape[1], pixels.shape[2]))
+    title = f"{plan.scene.name}: {plan.task.name if plan.task else plan.card.name}"
+    picture = Picture(pixels, grid, valid, title, plan.card.attribution)
+    write_preview(staging.path(plan.outputs["preview"]), picture, polygons, plan.card.classes, PREVIEW_SIZE)
 
 
 def metadata(plan: Plan) -> dict[str, str]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from geoseg.core.protocols import Strip
 from geoseg.io.vector_sink import VectorSink
@@ -26,20 +25,20 @@ class CutObjectError(Exception):
 class PolygonSink:
     """Polygonises, postprocesses, measures and writes, strip by strip; keeps the totals for each class."""
 
-    def __init__(self, plan: Plan, sink: VectorSink, region: NDArray[Any] | None) -> None:
-        """Write the plan's polygons to `sink`; those that meet none of the polygons in `region` are left out."""
+    def __init__(self, plan: Plan, sink: VectorSink) -> None:
+        """Write the plan's polygons to `sink`; those that do not meet its region are left out."""
         self._plan, self._sink = plan, sink
         grid = plan.block_grid
         self._transform = grid.affine
         height, width = grid.shape
         self._polygonizer = Polygonizer(width, height, background=plan.card.classes.background)
-        self._region = None if region is None else shapely.union_all(region)
+        self._region = None if plan.region is None else shapely.union_all(plan.region.polygons)
         self._whole: Any = None
         if self._region is not None:
             shapely.prepare(self._region)
         if plan.region is not None and not plan.job.region.clip:
             pixel = np.sqrt(abs(grid.affine.determinant))
-            self._whole = shapely.union_all(plan.region.polygons).buffer(-2 * pixel)
+            self._whole = shapely.union_all(plan.region.reach).buffer(-2 * pixel)
             shapely.prepare(self._whole)
         self.counts: dict[str, int] = defaultdict(int)
         self.areas: dict[str, float] = defaultdict(float)
