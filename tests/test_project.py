@@ -133,7 +133,7 @@ def _commands() -> Iterator[Any]:
             yield pytest.param(words, id=f"{page.stem}: {' '.join(words)[:60]}")
 
 
-@pytest.mark.parametrize("words", _commands())
+@pytest.mark.parametrize("words", list(_commands()))
 def test_commands_that_pages_show_are_understood(words):
     command: Any = importlib.import_module("geoseg_cli.main").cli
     context = click.Context(command)

@@ -1,0 +1,67 @@
+"""What MkDocs needs beyond its plugins: examples in the help of commands as code, and the fields of jobs as tables."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+EXAMPLES = re.compile(r"<p>Examples:\n(.*?)</p>", flags=re.DOTALL)
+JOB_FIELDS = "<!-- job fields -->"
+LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<", "minItems": ", at least"}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """The page with the marker replaced by a section for each part of a job, made from its JSON Schema."""
+    if JOB_FIELDS not in markdown:
+        return markdown
+    from geoseg.jobs.spec import schema
+
+    whole = schema()
+    parts = {whole["title"]: whole, **whole.get("$defs", {})}
+    return markdown.replace(JOB_FIELDS, "\n".join(line for name in parts for line in _section(name, parts[name])))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """The page with each `Examples:` paragraph turned into a block of code, one command a line."""
+    return EXAMPLES.sub(_as_code, html)
+
+
+def _as_code(found: re.Match[str]) -> str:
+    lines = "\n".join(line.strip() for line in found[1].splitlines())
+    return f"<p>Examples:</p>\n<pre><code>{lines}\n</code></pre>"
+
+
+def _section(name: str, part: Schema) -> Iterator[str]:
+    yield from (f"### {name}", "", part.get("description", ""), "", "| field | is | default |", "|---|---|---|")
+    required = part.get("required", ())
+    for field, what in part["properties"].items():
+        default = what.get("default")
+        shown = "" if default is None or isinstance(default, dict) else f"`{json.dumps(default)}`"
+        yield f"| `{field}` | {_kind(what)} | {'required' if field in required else shown} |"
+    yield ""
+
+
+def _kind(what: Schema) -> str:
+    """What a value may be, in words."""
+    if "$ref" in what:
+        name = what["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in what:
+        return " or ".join(_kind(each) for each in what["anyOf"] if each.get("type") != "null")
+    if "const" in what or "enum" in what:
+        return ", ".join(f"`{json.dumps(value)}`" for value in what.get("enum", [what.get("const")]))
+    limits = "".join(f" {sign} {what[key]:g}" for key, sign in LIMITS.items() if key in what).replace(" ,", ",")
+    pattern = what.get("pattern", "").replace("|", "&#124;")  # a bar would end the table's cell
+    return _plain(what) + limits + (f" like <code>{pattern}</code>" if pattern else "")
+
+
+def _plain(what: Schema) -> str:
+    if what.get("type") == "array":
+        items = what.get("prefixItems")
+        return f"{len(items)} times {_kind(items[0])}" if items else f"list of {_kind(what['items'])}"
+    if what.get("type") == "object":
+        return f"object of {_kind(what['additionalProperties'])}"
+    return {"string": "text", "boolean": "true or false"}.get(what.get("type", ""), what.get("type", "anything"))
