@@ -87,8 +87,8 @@ def model_grid(scene: Gridded, resolution: float) -> GeoBox:
     """
     if scene.pixel_size is None:
         raise ResolutionError(
-            f"{scene.name}: its ground resolution is unknown (it has no CRS); expected a georeferenced scene; state its "
-            "resolution in metres per pixel with --scene-resolution"
+            f"{scene.name}: its ground resolution is unknown (it has no CRS); expected a georeferenced scene; state "
+            "its resolution in metres per pixel with --scene-resolution"
         )
     shape = tuple(
         max(1, round(n * size / resolution)) for n, size in zip(scene.grid.shape, scene.pixel_size, strict=True)

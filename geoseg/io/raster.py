@@ -78,6 +78,12 @@ def display_name(path: str) -> str:
     return Path(urlsplit(path).path if "://" in path else path).name or path
 
 
+def mask_kind(file: RasterFile) -> str:
+    """What tells data from no data in the file: "alpha", "mask", "nodata", several of them, or "none"."""
+    kinds = {"mask": file.masked, "alpha": file.alpha is not None, "nodata": file.band_nodata(1) is not None}
+    return ", ".join(kind for kind, there in kinds.items() if there) or "none"
+
+
 def session(cache_bytes: int = CACHE_BYTES) -> rasterio.Env:
     """The GDAL settings under which rasters are read."""
     return rasterio.Env(

@@ -33,6 +33,10 @@ BadBlocks = Literal["error", "nodata"]
 class Within(Protocol):
     """A region of interest."""
 
+    def spans(self, grid: GeoBox) -> tuple[Span, Span]:
+        """The rows and columns of `grid` between which the region lies."""
+        ...
+
     def mask(self, grid: GeoBox, y: Span, x: Span) -> NDArray[np.bool_]:
         """True (y, x) for pixels of the window that the region touches."""
         ...
@@ -160,8 +164,8 @@ class SceneRows:
         if self._reading.on_bad_block == "error":
             raise ReadError(
                 f"{bad.path}: rows {bad.y.start} to {bad.y.stop - 1}, columns {bad.x.start} to {bad.x.stop - 1} cannot "
-                f"be read ({bad.reason}); the file is damaged or incomplete: copy or download it again, or go on without these "
-                "pixels with --on-bad-block nodata"
+                f"be read ({bad.reason}); the file is damaged or incomplete: copy or download it again, or go on "
+                "without these pixels with --on-bad-block nodata"
             )
         self._bad.setdefault((bad.path, bad.y, bad.x), bad)
 

@@ -15,9 +15,9 @@ from geoseg.core.protocols import Rows
 from geoseg.core.tiling import Span
 from geoseg.errors import BandError, SceneError
 from geoseg.io.assembly import Selection
-from geoseg.io.grid import grid_of, ground_pixel, resized, union
+from geoseg.io.grid import crop, grid_of, ground_pixel, resized, union
 from geoseg.io.layers import Layer, given_names, mosaic, stack, told_names
-from geoseg.io.raster import describe, display_name
+from geoseg.io.raster import describe, display_name, mask_kind
 from geoseg.io.rows import BadBlocks, Reading, SceneRows, Within
 
 
@@ -93,15 +93,30 @@ class Scene:
         selection = Selection(self.layers, tuple(bidx), self.dtype)
         return SceneRows(selection, grid if grid is not None else self.grid, Reading(threads, on_bad_block, region))
 
-    def overview(self, bidx: Sequence[int], max_size: int = 2048) -> Rows:
-        """The whole scene, reduced to at most `max_size` pixels a side, from overviews where there are any."""
-        height, width = self.grid.shape
-        factor = max(1.0, max(height, width) / max_size)
-        shape = max(1, round(height / factor)), max(1, round(width / factor))
+    def window(self, region: Within | None = None) -> tuple[Span, Span]:
+        """The rows and columns of the scene that a region meets, or all of them."""
+        return (Span(0, self.grid.shape[0]), Span(0, self.grid.shape[1])) if region is None else region.spans(self.grid)
+
+    def overview_grid(self, max_size: int = 2048, region: Within | None = None) -> GeoBox:
+        """The grid of `overview`: the scene, or the region's window of it, in at most `max_size` pixels a side."""
+        part = crop(self.grid, *self.window(region))
+        factor = max(1.0, max(part.shape) / max_size)
+        return resized(part, (max(1, round(part.shape[0] / factor)), max(1, round(part.shape[1] / factor))))
+
+    def overview(self, bidx: Sequence[int], max_size: int = 2048, region: Within | None = None) -> Rows:
+        """The scene on its `overview_grid`, from the files' overviews where there are any.
+
+        Pixels outside `region` are invalid.
+        """
         self._check(bidx)
         selection = Selection(self.layers, tuple(bidx), self.dtype, overviews=True)
-        reader = SceneRows(selection, resized(self.grid, shape), Reading())
-        return next(reader.rows([Span(0, shape[0])], Span(0, shape[1])))
+        reader = SceneRows(selection, self.overview_grid(max_size, region), Reading(region=region))
+        height, width = reader.shape
+        return next(reader.rows([Span(0, height)], Span(0, width)))
+
+    def info(self) -> dict[str, Any]:
+        """What the scene is, as JSON-able values; sizes in pixels, resolution in metres."""
+        return scene_info(self)
 
     def _check(self, bidx: Sequence[int]) -> None:
         wrong = [index for index in bidx if not 1 <= index <= len(self.bands)]
@@ -183,3 +198,31 @@ def _pixel_size(grid: GeoBox, stated: float | None) -> tuple[float, float] | Non
     affine = grid.affine
     down, across = float(np.hypot(affine.b, affine.e)), float(np.hypot(affine.a, affine.d))
     return stated * float(np.sqrt(down / across)), stated * float(np.sqrt(across / down))
+
+
+def scene_info(scene: Scene) -> dict[str, Any]:
+    """What `Scene.info` returns."""
+    files = [file for layer in scene.layers for file in layer.files]
+    lead, grid = files[0], scene.grid
+    corners = np.array([grid.affine * c for c in ((0, 0), (grid.shape[1], 0), (0, grid.shape[0]), grid.shape[::-1])])
+    return {
+        "paths": list(scene.paths),
+        "driver": lead.driver,
+        "width": int(grid.shape[1]),
+        "height": int(grid.shape[0]),
+        "crs": str(grid.crs) if grid.crs else None,
+        "bounds": [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()],
+        "transform": list(grid.affine[:6]),
+        "bands": list(scene.bands),
+        "descriptions": [
+            text for file in (files if len(scene.layers) > 1 else files[:1]) for text in file.descriptions
+        ],
+        "dtype": str(scene.dtype),
+        "nodata": scene.nodata,
+        "mask": mask_kind(lead),
+        "resolution": scene.resolution,
+        "pixel_size": list(scene.pixel_size) if scene.pixel_size else None,
+        "block_shape": list(scene.block_shape),
+        "overviews": list(lead.overviews),
+        "compression": lead.compression,
+    }
