@@ -145,3 +145,25 @@ def test_commands_that_pages_show_are_understood(words):
         assert found is not None, f"no command {name!r}"
         command, context = found, click.Context(found, parent=context)
     command.make_context(command.name, list(words), parent=context)
+
+
+def _flags(command: Any, context: click.Context) -> Iterator[str]:
+    for parameter in command.get_params(context):
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            yield from _flags(found, click.Context(found, parent=context))
+
+
+def test_flags_that_messages_and_pages_name_exist():
+    cli = importlib.import_module("geoseg_cli.main").cli
+    known = {*_flags(cli, click.Context(cli)), "--torch-backend"}  # the last one is uv's
+    sources = [p for folder in ("geoseg", "cli") for p in (ROOT / folder).rglob("*.py")]
+    unknown = {
+        f"{path.relative_to(ROOT)}: {flag}"
+        for path in (*sources, *PAGES)
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", path.read_text())
+        if flag not in known
+    }
+    assert not unknown
