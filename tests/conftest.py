@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out what newer versions of affine say about `*`, which older ones still need."""
+    config.addinivalue_line("filterwarnings", "ignore:Use `@` matmul:PendingDeprecationWarning")
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real imagery, named by GEOSEG_DATA; without it the test is skipped, and fails in CI."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning
 
 ORIGIN = (500_000.0, 5_000_000.0)  # on the central meridian of a UTM zone, where the scale is known
 SOUTH_UP = Affine(1, 0, ORIGIN[0], 0, 1, ORIGIN[1] - 64)
@@ -46,16 +48,19 @@ def make_raster(
     """Path of a new raster: a GeoTIFF unless `driver` says otherwise, of 1 m pixels unless `transform` does.
 
     `data` (band, y, x) decides bands, shape and dtype; without it the values are `pixel_values`. `mask` (y, x) is
-    written into the file, or beside it under `GDAL_TIFF_INTERNAL_MASK=NO`; `alpha` (y, x) becomes one more band. `transform`
-    and `crs` do not count where `gcps` are given. `profile` holds creation options.
+    written into the file, or beside it under `GDAL_TIFF_INTERNAL_MASK=NO`; `alpha` (y, x) becomes one more band.
+    `transform` and `crs` do not count where `gcps` are given. `profile` holds creation options.
     """
     pixels = pixel_values(bands, shape, dtype) if data is None else np.asarray(data)
     if alpha is not None:
         pixels = np.concatenate([pixels, alpha[None].astype(pixels.dtype)])
     place = {} if gcps else {"crs": crs, "transform": transform or Affine(1, 0, ORIGIN[0], 0, -1, ORIGIN[1])}
-    count, height, width = pixels.shape
-    options = {"driver": "GTiff", "count": count, "height": height, "width": width, "dtype": pixels.dtype}
-    with rasterio.open(path, "w", nodata=nodata, **options, **place, **profile) as raster:
+    size = dict(zip(("count", "height", "width"), pixels.shape, strict=True))
+    options = {"driver": "GTiff", "dtype": pixels.dtype, "nodata": nodata, **size, **place, **profile}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        raster = rasterio.open(path, "w", **options)
+    with raster:
         if gcps:
             raster.gcps = (list(gcps), crs)
         raster.write(pixels)

@@ -48,12 +48,12 @@ class Patches:
     def __init__(self, on_bad_block: BadBlockSink) -> None:
         """`on_bad_block` is told of every window that cannot be read."""
         self._on_bad_block = on_bad_block
-        self._open: OrderedDict[Part, Any] = OrderedDict()
+        self._open: OrderedDict[tuple[Part, tuple[int, ...]], _Handle] = OrderedDict()
 
     def close(self) -> None:
         """Close all files."""
         while self._open:
-            _close(self._open.popitem()[1])
+            self._open.popitem()[1].close()
 
     def read(self, part: Part, bands: tuple[int, ...], y: Span, x: Span, out: NDArray[Any]) -> Valid:
         """The valid mask (y, x) of a window of the grid, None when all is valid; its pixels are written to `out`.
@@ -62,27 +62,26 @@ class Patches:
         """
         try:
             return self._window(part, bands, y, x, out)
-        except RasterioError as error:
-            self._forget(part)
-            return self._piecewise(part, bands, (y, x), out, reason(error))
+        except RasterioError:
+            return self._piecewise(part, bands, (y, x), out)
 
     def _window(self, part: Part, bands: tuple[int, ...], y: Span, x: Span, out: NDArray[Any]) -> Valid:
-        dataset, file = self._dataset(part), part.file
         origin = part.placement.offset or (-part.placement.y.start, -part.placement.x.start)
         window = Window(x.start + origin[1], y.start + origin[0], x.size, y.size)
-        dataset.read(list(bands), window=window, out=out)
-        valid = validity(out, file, bands)
-        if file.alpha is not None:
-            valid = _both(valid, dataset.read(file.alpha, window=window) != 0)
-        if part.placement.offset is None and file.alpha is None:
-            valid = _both(valid, dataset.read(dataset.count, window=window) != 0)
-        elif file.masked:
-            valid = _both(valid, dataset.read_masks(bands[0], window=window) != 0)
+        try:
+            handle = self._handle(part, bands)
+            handle.dataset.read(list(handle.bands), window=window, out=out)
+            valid = validity(out, part.file, bands)
+            if handle.alpha:
+                valid = _both(valid, handle.dataset.read(handle.alpha, window=window) != 0)
+            elif part.file.masked:
+                valid = _both(valid, handle.dataset.read_masks(handle.bands[0], window=window) != 0)
+        except RasterioError:
+            self._forget(part, bands)
+            raise
         return None if valid is None or valid.all() else valid
 
-    def _piecewise(
-        self, part: Part, bands: tuple[int, ...], at: tuple[Span, Span], out: NDArray[Any], why: str
-    ) -> Valid:
+    def _piecewise(self, part: Part, bands: tuple[int, ...], at: tuple[Span, Span], out: NDArray[Any]) -> Valid:
         """The same, piece by piece: what cannot be read is set to 0, made invalid and told of."""
         valid = np.ones(out.shape[1:], dtype=bool)
         for y, x, told in _pieces(part, *at):
@@ -94,51 +93,61 @@ class Patches:
                 ok = self._window(part, bands, y, x, out[:, *inside])
                 valid[inside] = True if ok is None else ok
             except RasterioError as error:
-                self._forget(part)
-                why = reason(error)
-                self._on_bad_block(BadBlock(part.file.path, *told, why))
+                self._on_bad_block(BadBlock(part.file.path, *told, reason(error)))
                 out[:, *inside] = 0
                 valid[inside] = False
         return None if valid.all() else valid
 
-    def _dataset(self, part: Part) -> Any:
-        if part in self._open:
-            self._open.move_to_end(part)
-            return self._open[part]
-        dataset = open_raster(part.file.path, part.overview)
-        self._open[part] = dataset if part.placement.offset is not None else _resampled(dataset, part)
-        if len(self._open) > HANDLES:
-            _close(self._open.popitem(last=False)[1])
-        return self._open[part]
+    def _handle(self, part: Part, bands: tuple[int, ...]) -> _Handle:
+        key = part, bands
+        if key not in self._open:
+            self._open[key] = _straight(part, bands) if part.placement.offset is not None else _resampled(part, bands)
+            if len(self._open) > HANDLES:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(key)
+        return self._open[key]
 
-    def _forget(self, part: Part) -> None:
+    def _forget(self, part: Part, bands: tuple[int, ...]) -> None:
         """Close a file that failed: GDAL may keep what is left of a failed read."""
-        if part in self._open:
-            _close(self._open.pop(part))
+        handle = self._open.pop((part, bands), None)
+        if handle is not None:
+            handle.close()
 
 
-def _close(dataset: Any) -> None:
-    source = getattr(dataset, "src_dataset", None)
-    dataset.close()
-    if source is not None:
-        source.close()
+@dataclass(frozen=True, slots=True)
+class _Handle:
+    """An open dataset, what has to be closed after it, and where it has the chosen bands and the alpha band."""
+
+    dataset: Any
+    sources: tuple[Any, ...]
+    bands: tuple[int, ...]
+    alpha: int | None
+
+    def close(self) -> None:
+        for dataset in (self.dataset, *self.sources):
+            dataset.close()
+
+
+def _straight(part: Part, bands: tuple[int, ...]) -> _Handle:
+    return _Handle(open_raster(part.file.path, part.overview), (), bands, part.file.alpha)
 
 
 def _both(first: Valid, second: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return second if first is None else first & second
 
 
-def _resampled(dataset: Any, part: Part) -> WarpedVRT:
-    """The dataset on the grid's pixels, as far as it reaches: averaged going down, bilinear otherwise.
+def _resampled(part: Part, bands: tuple[int, ...]) -> _Handle:
+    """The chosen bands on the grid's pixels, as far as the part reaches: averaged going down, bilinear otherwise.
 
     Both sides are given in pixels of the file under one arbitrary CRS, so that nothing is ever reprojected and scenes
     without a CRS are like all others. The scale is explicit: left to itself, GDAL guesses it anew for each window.
     """
     place, file = part.placement, part.file
+    dataset, bands, alpha = _chosen(part, bands)
     down, across = place.scale
     nodata = _common_nodata(file)
     unified = {"UNIFIED_SRC_NODATA": "YES"} if file.dtype == np.uint8 else {}
-    return WarpedVRT(
+    warped = WarpedVRT(
         dataset,
         src_crs="EPSG:3857",
         crs="EPSG:3857",
@@ -149,11 +158,26 @@ def _resampled(dataset: Any, part: Part) -> WarpedVRT:
         resampling=Resampling.average if min(down, across) >= 1 else Resampling.bilinear,
         src_nodata=nodata,
         nodata=nodata,
-        add_alpha=file.alpha is None,
+        add_alpha=alpha is None,
         XSCALE=str(1 / across),
         YSCALE=str(1 / down),
         **unified,
     )
+    return _Handle(warped, (dataset,), bands, alpha or warped.count)
+
+
+def _chosen(part: Part, bands: tuple[int, ...]) -> tuple[Any, tuple[int, ...], int | None]:
+    """An open dataset of the chosen bands only where that can be had, with their indices and the alpha band's.
+
+    GDAL resamples all bands of a dataset, whichever are read.
+    """
+    file = part.file
+    named = bands if file.alpha is None else (*bands, file.alpha)
+    plain = part.overview is None and not any(mark in file.path for mark in ("://", "?", "<"))
+    if not plain or len(named) >= len(file.dtypes):
+        return open_raster(file.path, part.overview), bands, file.alpha
+    dataset = open_raster(f"vrt://{file.path}?bands={','.join(map(str, named))}")
+    return dataset, tuple(range(1, len(bands) + 1)), len(named) if file.alpha is not None else None
 
 
 def _common_nodata(file: RasterFile) -> float | None:
