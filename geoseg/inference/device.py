@@ -23,9 +23,8 @@ class Compute:
 
 def choose(device: str = "auto", precision: str = "auto", threads: int | None = None) -> Compute:
     """The compute that was asked for; "auto" takes the best there is. Raises ResourceError for what is not there."""
-    chosen = torch.device(_best_device() if device == "auto" else device)
-    if chosen.type == "cuda" and chosen.index is None:
-        chosen = torch.device("cuda:0")
+    named = {"auto": _best_device(), "cuda": "cuda:0"}
+    chosen = torch.device(named.get(device, device))
     _check(chosen)
     return Compute(chosen, _precision(chosen, precision), threads or cores())
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import rasterio
 import rasterio.shutil
+from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio._err import CPLE_BaseError
@@ -230,24 +231,54 @@ def warped_rows(source: Path, grid: GeoBox, resampling: Resampling) -> Iterator[
     """The raster's one band on another grid of the same CRS, some rows at a time, (y, x) uint8, nodata 255.
 
     Going to coarser pixels, `resampling` other than nearest becomes an average. The result does not depend on how the
-    rows are cut, since the scale is fixed and GDAL's blocks are.
+    rows are cut.
     """
-    height, width = grid.shape
     with open_quietly(source) as raster:
-        crs = raster.crs or rasterio.CRS.from_epsg(3857)  # any will do: both sides have the same
-        ratios = [_length(raster.transform, axis) / _length(grid.affine, axis) for axis in (0, 1)]
-        if resampling != Resampling.nearest and min(ratios) < 1:
-            resampling = Resampling.average
-        with WarpedVRT(
-            raster, src_crs=crs, crs=crs, transform=grid.affine, width=width, height=height, resampling=resampling,
-            src_nodata=NODATA, nodata=NODATA, tolerance=0, XSCALE=repr(ratios[0]), YSCALE=repr(ratios[1]),
-        ) as warped:  # fmt: skip
-            for start in range(0, height, _WARPED_ROWS):
-                y = Span(start, min(start + _WARPED_ROWS, height))
-                yield y, warped.read(1, window=Window(0, y.start, width, y.size))
+        relation = ~raster.transform * grid.affine
+        turned = max(abs(relation.b) * grid.shape[0], abs(relation.d) * grid.shape[1]) > 1e-3
+        if resampling == Resampling.nearest and not turned:
+            yield from _nearest_rows(raster, grid, relation)
+        else:
+            yield from _gdal_rows(raster, grid, resampling)
 
 
-def _length(affine: Any, axis: int) -> float:
+def _nearest_rows(raster: Any, grid: GeoBox, relation: Affine) -> Iterator[tuple[Span, NDArray[np.uint8]]]:
+    """Nearest pixels where both grids have the same directions: by index, so that ties always go the same way."""
+    rows = _nearest(grid.shape[0], relation.e, relation.f, raster.height)
+    columns = _nearest(grid.shape[1], relation.a, relation.c, raster.width)
+    for y in _spans(grid.shape[0]):
+        wanted = rows[y.start : y.stop]
+        first, last = int(wanted.min()), int(wanted.max())
+        values = raster.read(1, window=Window(0, first, raster.width, last - first + 1))
+        yield y, values[wanted - first][:, columns]
+
+
+def _nearest(count: int, scale: float, offset: float, size: int) -> NDArray[np.int64]:
+    """The pixel of an axis of `size` in which each of `count` pixel centres lies; edges belong to the later one."""
+    centres = (np.arange(count) + 0.5) * scale + offset
+    return np.clip(np.floor(np.round(centres, 6)).astype(np.int64), 0, size - 1)
+
+
+def _gdal_rows(raster: Any, grid: GeoBox, resampling: Resampling) -> Iterator[tuple[Span, NDArray[np.uint8]]]:
+    """Rows out of a WarpedVRT; its scale is fixed, since GDAL otherwise guesses it from each piece."""
+    height, width = grid.shape
+    crs = raster.crs or rasterio.CRS.from_epsg(3857)  # any will do: both sides have the same
+    ratios = [_length(raster.transform, axis) / _length(grid.affine, axis) for axis in (0, 1)]
+    if resampling != Resampling.nearest and min(ratios) < 1:
+        resampling = Resampling.average
+    with WarpedVRT(
+        raster, src_crs=crs, crs=crs, transform=grid.affine, width=width, height=height, resampling=resampling,
+        src_nodata=NODATA, nodata=NODATA, tolerance=0, XSCALE=repr(ratios[0]), YSCALE=repr(ratios[1]),
+    ) as warped:  # fmt: skip
+        for y in _spans(height):
+            yield y, warped.read(1, window=Window(0, y.start, width, y.size))
+
+
+def _spans(height: int) -> Iterator[Span]:
+    return (Span(start, min(start + _WARPED_ROWS, height)) for start in range(0, height, _WARPED_ROWS))
+
+
+def _length(affine: Affine, axis: int) -> float:
     """Ground units of one pixel's step along columns (0) or rows (1)."""
     return float(np.hypot(*((affine.a, affine.d) if axis == 0 else (affine.b, affine.e))))
 

@@ -37,8 +37,8 @@ CLOSE = 0.1  # a scene's resolution may differ so much from the model's before i
 class Plan:
     """A job that can run: all that it needs is open, checked and decided.
 
-    `grid` is the model's grid over the whole scene, `block` the part of it that is computed. `margin_m` is how far
-    beyond the region it reaches, so that objects come out whole; 0 where they are clipped.
+    `grid` is the model's grid over the whole scene, `block` the part of it that is computed. `area` is the region
+    that was asked for; `region` the same with `margin_m` around it, so that objects come out whole (0 with --clip).
     """
 
     job: PredictJob
@@ -49,6 +49,7 @@ class Plan:
     grid: GeoBox
     tiling: Tiling
     block: Block
+    area: RegionMask | None
     region: RegionMask | None
     margin_m: float
     stretch: Stretch | None
@@ -158,7 +159,9 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     grid = grid_for(scene, card, job)
     tiling = _tiling(grid, card, job)
     margin = 0.0 if job.region.clip else _first_margin(grid, tiling, scene)
-    region, block = _region(job, scene, grid, tiling, margin)
+    area = _region(job, scene, 0.0)
+    region = _region(job, scene, margin)
+    block = _block(region, scene, grid, tiling)
     decision = Decision.of(card, job.inference.threshold)
     compute = choose(job.inference.device, job.inference.precision, job.inference.threads)
     cost = estimate(tiling, block, (len(bidx), scene.dtype.itemsize), decision, outputs)
@@ -172,6 +175,7 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
         grid=grid,
         tiling=tiling,
         block=block,
+        area=area,
         region=region,
         margin_m=margin,
         stretch=stretch_for(scene, bidx, card, job, region),
@@ -191,8 +195,8 @@ def network(model: LoadedModel, compute: Compute, job: PredictJob) -> Network:
 def grown(plan: Plan) -> Plan:
     """The same plan with twice the margin around its region."""
     margin = 2 * plan.margin_m
-    region, block = _region(plan.job, plan.scene, plan.grid, plan.tiling, margin)
-    return replace(plan, region=region, block=block, margin_m=margin)
+    region = _region(plan.job, plan.scene, margin)
+    return replace(plan, region=region, block=_block(region, plan.scene, plan.grid, plan.tiling), margin_m=margin)
 
 
 def grid_for(scene: Scene, card: ModelCard, job: PredictJob) -> GeoBox:
@@ -234,17 +238,20 @@ def _first_margin(grid: GeoBox, tiling: Tiling, scene: Scene) -> float:
     return float(max(32, tiling.y.overlap) * (scene.resolution or 1.0) * scale)
 
 
-def _region(
-    job: PredictJob, scene: Scene, grid: GeoBox, tiling: Tiling, margin: float
-) -> tuple[RegionMask | None, Block]:
+def _region(job: PredictJob, scene: Scene, margin_m: float) -> RegionMask | None:
     spec = job.region
     if spec.aoi is None and spec.bounds is None:
-        return None, tiling.whole()
-    region = read_region(spec.aoi, spec.bounds, spec.bounds_crs, scene, margin)
-    block = tiling.block(region.rows(grid), region.columns(grid))
+        return None
+    return read_region(spec.aoi, spec.bounds, spec.bounds_crs, scene, margin_m)
+
+
+def _block(region: RegionMask | None, scene: Scene, grid: GeoBox, tiling: Tiling) -> Block:
+    if region is None:
+        return tiling.whole()
+    block = tiling.block(*region.spans(grid))
     if not (block.y.size and block.x.size):
-        raise RegionError(f"{spec.aoi or spec.bounds}: misses the scene {scene.name}; choose a region that meets it")
-    return region, block
+        raise RegionError(f"the region misses the scene {scene.name}; choose one that meets it")
+    return block
 
 
 def stretch_for(

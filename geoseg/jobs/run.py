@@ -16,7 +16,6 @@ from geoseg.errors import DeviceMemoryError, ResourceError
 from geoseg.inference.network import torch_threads
 from geoseg.inference.semantic import Pass, predict_strips
 from geoseg.inference.stitch import Canvas
-from geoseg.io.grid import crop, resized
 from geoseg.io.outputs import Staging
 from geoseg.io.preview import Picture, imagery, write_preview
 from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSink
@@ -144,7 +143,7 @@ def _draw(plan: Plan, staging: Staging, progress: Progress) -> None:
     progress.stage("drawing the preview")
     rows = plan.scene.overview(plan.bidx, PREVIEW_SIZE, plan.region)
     pixels, valid = imagery(rows)
-    grid = resized(crop(plan.scene.grid, *plan.scene.window(plan.region)), (pixels.shape[1], pixels.shape[2]))
+    grid = plan.scene.overview_grid(PREVIEW_SIZE, plan.region)
     title = f"{plan.scene.name}: {plan.task.name if plan.task else plan.card.name}"
     picture = Picture(pixels, grid, valid, title, plan.card.attribution)
     write_preview(staging.path(plan.outputs["preview"]), picture, polygons, plan.card.classes, PREVIEW_SIZE)

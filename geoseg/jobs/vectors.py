@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+from affine import Affine
+from numpy.typing import NDArray
 
 from geoseg.core.protocols import Strip
 from geoseg.io.vector_sink import VectorSink
 from geoseg.vector.attributes import measure
-from geoseg.vector.polygonize import Polygonizer, RawPolygons
-from geoseg.vector.postprocess import postprocess
+from geoseg.vector.ground import Ground
+from geoseg.vector.polygonize import Polygonizer, RawPolygons, RingBatch
+from geoseg.vector.postprocess import PostprocessSettings, postprocess
 
 if TYPE_CHECKING:
     from geoseg.jobs.plan import Plan
@@ -28,24 +31,27 @@ class PolygonSink:
     def __init__(self, plan: Plan, sink: VectorSink) -> None:
         """Write the plan's polygons to `sink`; those that do not meet its region are left out."""
         self._plan, self._sink = plan, sink
-        grid = plan.block_grid
-        self._transform = grid.affine
+        grid, classes, asked = plan.block_grid, plan.card.classes, plan.postprocess
         height, width = grid.shape
-        self._polygonizer = Polygonizer(width, height, background=plan.card.classes.background)
-        self._region = None if plan.region is None else shapely.union_all(plan.region.polygons)
+        self._ground = Ground.of(grid.affine, grid.crs, plan.resolution)
+        self._polygonizer = Polygonizer(width, height, background=classes.background)
+        self._settings = PostprocessSettings(
+            min_area_m2=asked.min_area_m2 or 0.0,
+            fill_holes_m2=asked.fill_holes_m2 or 0.0,
+            simplify_m=asked.simplify_m or 0.0,
+            adjoining=len(classes.foreground) > 1,
+        )
+        self._area = None if plan.area is None else in_pixels(plan.area.polygons, grid.affine)
         self._whole: Any = None
-        if self._region is not None:
-            shapely.prepare(self._region)
         if plan.region is not None and not plan.job.region.clip:
-            pixel = np.sqrt(abs(grid.affine.determinant))
-            self._whole = shapely.union_all(plan.region.reach).buffer(-2 * pixel)
+            self._whole = in_pixels(plan.region.polygons, grid.affine).buffer(-2)
             shapely.prepare(self._whole)
         self.counts: dict[str, int] = defaultdict(int)
         self.areas: dict[str, float] = defaultdict(float)
 
     def write(self, strip: Strip) -> None:
         """Take the next strip. Raises CutObjectError, WriteError."""
-        self._take(self._polygonizer.feed(strip.class_ids, strip.scores).polygons())
+        self._take(self._polygonizer.feed(strip.class_ids, strip.scores))
 
     def commit(self) -> None:
         """Close what is still open, and write the file. Raises CutObjectError, WriteError."""
@@ -54,19 +60,15 @@ class PolygonSink:
 
     def finish(self) -> None:
         """Close what is still open."""
-        self._take(self._polygonizer.finish().polygons())
+        self._take(self._polygonizer.finish())
 
     def abort(self) -> None:
         """Remove everything written so far."""
         self._sink.abort()
 
-    def _take(self, raw: RawPolygons) -> None:
-        if not len(raw):
-            return
-        plan = self._plan
-        kept = postprocess(raw, self._transform, plan.postprocess, plan.resolution)
-        kept = self._inside(kept)
-        batch = measure(kept, plan.grid.crs, plan.card.classes, plan.resolution)
+    def _take(self, rings: RingBatch) -> None:
+        kept = self._inside(postprocess(rings, self._ground, self._settings))
+        batch = measure(kept, self._ground, self._plan.card.classes)
         for name, area in zip(batch.class_name, batch.area_m2, strict=True):
             self.counts[name] += 1
             self.areas[name] += float(area)
@@ -74,15 +76,23 @@ class PolygonSink:
 
     def _inside(self, polygons: RawPolygons) -> RawPolygons:
         """The polygons that meet the region: whole, or cut at its border when the job clips."""
-        if self._region is None:
+        if self._area is None:
             return polygons
-        kept = polygons.take(shapely.intersects(self._region, polygons.geometry))
+        kept = polygons.take(shapely.intersects(self._area, polygons.geometry))
         if self._plan.job.region.clip:
-            return cut(kept, self._region)
+            return cut(kept, self._area)
         cut_off = kept.touches_edge & ~shapely.contains(self._whole, kept.geometry)
         if cut_off.any():
             raise CutObjectError
         return kept
+
+
+def in_pixels(polygons: NDArray[Any], affine: Affine) -> Any:
+    """One prepared geometry in pixel coordinates of a grid, from polygons in its CRS."""
+    back = ~affine
+    area = shapely.transform(shapely.union_all(polygons), lambda points: np.column_stack(back * points.T))
+    shapely.prepare(area)
+    return area
 
 
 def cut(polygons: RawPolygons, region: Any) -> RawPolygons:
