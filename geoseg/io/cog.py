@@ -268,7 +268,7 @@ def _gdal_rows(raster: Any, grid: GeoBox, resampling: Resampling) -> Iterator[tu
         resampling = Resampling.average
     with WarpedVRT(
         raster, src_crs=crs, crs=crs, transform=grid.affine, width=width, height=height, resampling=resampling,
-        src_nodata=NODATA, nodata=NODATA, tolerance=0, XSCALE=repr(ratios[0]), YSCALE=repr(ratios[1]),
+        src_nodata=NODATA, nodata=NODATA, XSCALE=repr(ratios[0]), YSCALE=repr(ratios[1]),
     ) as warped:  # fmt: skip
         for y in _spans(height):
             yield y, warped.read(1, window=Window(0, y.start, width, y.size))

@@ -113,7 +113,10 @@ def write_error(path: Path, reason: Exception | str) -> WriteError:
     if full or free < _LITTLE:
         remedy = f"{size_text(free)} of disk are left there: free some space, or write to another disk"
     else:
-        remedy = "check that the folder can be written to and that no other program holds the file"
+        remedy = (
+            f"check that the {size_text(free)} left on the disk are enough, that the folder is writable, and that "
+            "no other program holds the file"
+        )
     return WriteError(f"{path}: could not be written ({text}); {remedy}")
 
 

@@ -6,7 +6,9 @@ GeoParquet 1.1.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +42,7 @@ SHORT_NAMES = MappingProxyType({"perimeter_m": "perim_m", "touches_edge": "touch
 SHAPEFILE_LIMIT = 2**31 - 1  # bytes of the .shp and of the .dbf; readers that count in signed 32 bits stop there
 FAILURES: tuple[type[Exception], ...] = (
     DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError, CPLE_BaseError, pa.ArrowException,
+    sqlite3.Error,
 )  # fmt: skip
 
 
@@ -171,18 +174,21 @@ def _check_complete(staged: Path, final: Path, kind: VectorFormat, count: int) -
 
 
 def _gpkg_complete(path: Path, count: int) -> bool:
-    with path.open("rb") as file:
-        head = file.read(32)
-    size = int.from_bytes(head[16:18], "big")
-    pages = int.from_bytes(head[28:32], "big")
-    whole = path.stat().st_size == (65536 if size == 1 else size) * pages
-    return whole and bool(pyogrio.read_info(path, force_feature_count=True)["features"] == count)
+    """Whether all rows are there and in the spatial index, which GDAL leaves out silently when the disk is full."""
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        (table, column), *_ = database.execute("SELECT table_name, column_name FROM gpkg_geometry_columns").fetchall()
+        counts = []
+        for name in (table, f"rtree_{table}_{column}_rowid"):
+            quoted = name.replace('"', '""')
+            counts += database.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()
+        (pages,), (size,) = (database.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+    return counts == [count, count] and path.stat().st_size == pages * size
 
 
 def _geojson_complete(path: Path, count: int) -> bool:
     with path.open("rb") as file:
-        file.seek(-min(64, path.stat().st_size), 2)
-        return file.read().rstrip().replace(b"\n", b"").replace(b" ", b"").endswith(b"]}")
+        file.seek(-4, 2)
+        return file.read() == b"]\n}\n"
 
 
 def _shapefile_complete(path: Path, count: int) -> bool:
