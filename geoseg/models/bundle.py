@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError, WriteError
-from geoseg.models.header import CARD_KEY, CHECKSUM_KEY, BundleHeader, read_header
+from geoseg.models.header import CARD_KEY, CHECKSUM_KEY, BundleHeader, canonical, read_header
 from geoseg.models.network import check_fit, network_of, skeleton_of
 from geoseg.models.packaged import resolve
 
@@ -62,14 +62,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def checked_sum(header: BundleHeader) -> str:
-    """The SHA-256 of the whole file, in hexadecimal. Raises ModelError when the tensors are not those written."""
+    """The SHA-256 of the whole file, in hexadecimal. Raises ModelError when the content is not what was written."""
+    found = hashlib.sha256(header.canonical)
     with header.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         whole = hashlib.sha256(content).hexdigest()
         with memoryview(content) as view, view[header.data_start :] as data:
-            found = hashlib.sha256(data).hexdigest()
-    if header.checksum is not None and header.checksum != found:
+            found.update(data)
+    if header.checksum is not None and header.checksum != found.hexdigest():
         raise ModelError(
-            f"{header.path}: found weights with checksum {found[:12]}, expected {str(header.checksum)[:12]}; "
+            f"{header.path}: found the checksum {found.hexdigest()[:12]}, expected {header.checksum[:12]}; "
             "the file is damaged: fetch or export it again"
         )
     return whole
@@ -125,7 +126,8 @@ def _encoded(tensors: dict[str, Tensor], card: ModelCard) -> bytes:
     raw = safetensors.torch.save(tensors)
     length = int.from_bytes(raw[:8], "little")
     header, data = json.loads(raw[8 : 8 + length]), raw[8 + length :]
-    header["__metadata__"] = {CARD_KEY: card.model_dump_json(), CHECKSUM_KEY: hashlib.sha256(data).hexdigest()}
-    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    header["__metadata__"] = {CARD_KEY: card.model_dump_json()}
+    header["__metadata__"][CHECKSUM_KEY] = hashlib.sha256(canonical(header) + data).hexdigest()
+    text = canonical(header)
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data

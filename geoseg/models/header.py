@@ -1,7 +1,8 @@
 """A bundle's header: what can be known of a model without reading its weights.
 
 A bundle is one safetensors file: eight bytes of length (little-endian), a JSON header, then the tensors. The card is
-JSON text under the header's metadata key `geoseg.card`; `geoseg.sha256` is the checksum of the bytes after the header.
+JSON text under the header's metadata key `geoseg.card`. `geoseg.sha256` is the checksum of all the rest: the header
+without it, in canonical form, and the bytes of the tensors.
 """
 
 from __future__ import annotations
@@ -37,12 +38,16 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class BundleHeader:
-    """What the header of a bundle says; `data_start` is the offset of the first tensor byte in the file."""
+    """What the header of a bundle says.
+
+    `checksum` is the recorded one, or None; it stands for `canonical`, then the file's bytes from `data_start` on.
+    """
 
     path: Path
     card: ModelCard
     tensors: dict[str, TensorInfo]
     checksum: str | None
+    canonical: bytes
     data_start: int
 
 
@@ -59,14 +64,27 @@ def read_header(path: str | Path) -> BundleHeader:
     place = Path(path)
     text, data_start = _header_text(place)
     values = _json(place, text, "header")
-    metadata = values.pop("__metadata__", {})
+    metadata = values.get("__metadata__")
     if not isinstance(metadata, dict) or CARD_KEY not in metadata:
         raise ModelError(
             f"{place}: found a safetensors file without {CARD_KEY!r} in its header; {_EXPECTED}; "
             "write one with geoseg.models.save_bundle"
         )
-    tensors = {name: _tensor(place, name, value) for name, value in values.items()}
-    return BundleHeader(place, _card(place, metadata[CARD_KEY]), tensors, metadata.get(CHECKSUM_KEY), data_start)
+    checksum = metadata.pop(CHECKSUM_KEY, None)
+    tensors = {name: _tensor(place, name, value) for name, value in values.items() if name != "__metadata__"}
+    return BundleHeader(
+        path=place,
+        card=_card(place, metadata[CARD_KEY]),
+        tensors=tensors,
+        checksum=None if checksum is None else str(checksum),
+        canonical=canonical(values),
+        data_start=data_start,
+    )
+
+
+def canonical(header: dict[str, Any]) -> bytes:
+    """The JSON text of a header that is the same for equal headers: keys sorted, no spaces, ASCII."""
+    return json.dumps(header, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def _header_text(path: Path) -> tuple[bytes, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from geoseg.core.card import ModelCard
@@ -30,13 +31,14 @@ def resolve(reference: str | Path) -> Path:
     known = names()
     if isinstance(reference, str) and reference in known:
         return WEIGHTS / f"{reference}{ENDING}"
-    path = Path(reference).expanduser()
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise ModelError(
-            f"{path}: found a folder; expected a bundle's file (.safetensors) or one of {', '.join(known)}"
-        )
-    if isinstance(reference, str) and path.name == reference and not path.suffix:
+    path = Path(os.path.expanduser(reference))  # noqa: PTH111 (Path.expanduser raises for an unknown user)
+    expected = f"expected a bundle's file (.safetensors) or one of: {', '.join(known) or 'none is packaged'}"
+    try:
+        if path.is_file():
+            return path
+        folder = path.is_dir()
+    except OSError as error:
+        raise ModelError(f"{str(path)[:200]}: cannot be read ({error.strerror or error}); {expected}") from error
+    if isinstance(reference, str) and path.name == reference and not path.suffix and not folder:
         raise UnknownNameError("model", reference, known)
-    raise ModelError(f"{path}: no such file; expected a bundle (.safetensors) or one of {', '.join(known) or 'none'}")
+    raise ModelError(f"{path}: found {'a folder' if folder else 'no such file'}; {expected}")

@@ -20,6 +20,7 @@ Builder = Callable[..., nn.Module]
 _BUILD_FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, ZeroDivisionError)
 _OWN = frozenset({"encoder", "in_channels", "classes"})
 _LONGEST = 16  # entries of a list option
+_MOST = 4096  # bands or classes
 _LARGEST = 65536  # channels, rates and sizes: a larger number is an attack or a typing error
 
 
@@ -106,8 +107,8 @@ def _with_builtin() -> None:
 
 
 def _check_count(what: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST:
-        raise ModelError(f"found {what}={value!r}; expected a whole number from 1 to {_LARGEST}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
+        raise ModelError(f"found {what}={value!r}; expected a whole number from 1 to {_MOST}")
 
 
 def _check_options(found: Architecture, given: Mapping[str, Any]) -> None:

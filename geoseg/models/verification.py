@@ -89,7 +89,7 @@ def _card(subject: _Subject) -> str:
 
 def _checksum(subject: _Subject) -> str:
     recorded = subject.header.checksum
-    return f"sha256 {checked_sum(subject.header)}" + ("" if recorded else "; no checksum of the weights was recorded")
+    return f"sha256 {checked_sum(subject.header)}" + ("" if recorded else "; the bundle records no checksum of its own")
 
 
 def _shapes(subject: _Subject) -> str:
