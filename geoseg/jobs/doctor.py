@@ -20,11 +20,13 @@ import geoseg
 from geoseg.errors import GeosegError
 
 RASTER_DRIVERS = ("GTiff", "COG", "VRT", "JP2OpenJPEG", "HFA", "netCDF", "HDF5", "PNG", "JPEG")
-VECTOR_DRIVERS = ("GPKG", "GeoJSON", "ESRI Shapefile", "FlatGeobuf", "Parquet")
+VECTOR_DRIVERS = ("GPKG", "GeoJSON", "ESRI Shapefile", "FlatGeobuf")
 NEEDED = ("GTiff", "COG", "VRT", "GPKG", "GeoJSON", "ESRI Shapefile", "FlatGeobuf")
-ENVIRONMENT = re.compile(r"(GDAL|PROJ|CPL|OGR|GTIFF|VSI|CUDA|OMP|MKL|NUMBA|TORCH|PYTORCH|GEOSEG)_[A-Z0-9_]+|(TMPDIR|CONDA_PREFIX)")
+ENVIRONMENT = re.compile(
+    r"(GDAL|PROJ|CPL|OGR|GTIFF|VSI|CUDA|OMP|MKL|NUMBA|TORCH|PYTORCH|GEOSEG)_[A-Z0-9_]+|(TMPDIR|CONDA_PREFIX)"
+)
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASS|AUTH|USER|HEADER|COOKIE")
-GIBIBYTE = 2**30
+GIGABYTE = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ def diagnose() -> dict[str, Any]:
 
     Environment variables are limited to those that change what GDAL, PROJ, PyTorch and geoseg do; secrets are left out.
     """
+    environment = _environment()  # first, since importing rasterio adds to it
     from geoseg.inference.accelerators import accelerators
 
     compute = accelerators()
@@ -56,13 +59,17 @@ def diagnose() -> dict[str, Any]:
         "memory": {"total_bytes": psutil.virtual_memory().total, "available_bytes": psutil.virtual_memory().available},
         "disk": {name: _disk(path) for name, path in _folders().items()},
         "paths": {"python": sys.executable, "geoseg": str(Path(geoseg.__file__).parent)},
-        "environment": {k: v for k, v in sorted(os.environ.items()) if ENVIRONMENT.fullmatch(k) and not SECRET.search(k)},
+        "environment": environment,
         "checks": [asdict(check) for check in _checks(compute)],
     }
 
 
+def _environment() -> dict[str, str]:
+    return {k: v for k, v in sorted(os.environ.items()) if ENVIRONMENT.fullmatch(k) and not SECRET.search(k)}
+
+
 def _packages() -> dict[str, str | None]:
-    """Version of each package that geoseg names as a dependency, also of the optional ones; None where it is missing."""
+    """Version of each package that geoseg depends on, also of the optional ones; None where it is missing."""
     required = importlib.metadata.requires("geoseg") or []
     tools = re.compile(r"""extra == ['"](test|docs)['"]""")
     found = (re.match(r"[A-Za-z0-9._-]+", line) for line in required if not tools.search(line))
@@ -111,7 +118,9 @@ def _disk(path: Path) -> dict[str, Any]:
 def _checks(compute: dict[str, Any]) -> Iterator[Check]:
     yield _packages_check()
     yield _drivers_check()
-    yield _tried("projections", _project, "unset PROJ_DATA, PROJ_LIB and GDAL_DATA, which point at another installation")
+    yield _tried(
+        "projections", _project, "unset PROJ_DATA, PROJ_LIB and GDAL_DATA, which point at another installation"
+    )
     yield _tried("temporary files", _write_temporary, "point TMPDIR at a folder with space that you may write to")
     yield _tried("models", _read_models, "install geoseg again: files of the package are missing or damaged")
     yield _gpu_check(compute)
@@ -123,7 +132,7 @@ def _packages_check() -> Check:
     plain = {re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0].lower() for line in required if "extra ==" not in line}
     missing = sorted(name for name in plain if _version(name) is None)
     found = f"missing: {', '.join(missing)}" if missing else f"{len(plain)} installed"
-    return Check("packages", not missing, found, "pip install --upgrade geoseg" if missing else "")
+    return Check("packages", not missing, found, "install geoseg again, with its dependencies" if missing else "")
 
 
 def _drivers_check() -> Check:
@@ -177,11 +186,14 @@ def _gpu_check(compute: dict[str, Any]) -> Check:
     if compute["cuda"] is None:
         return Check("GPU", False, "an NVIDIA driver, but PyTorch is its CPU build", "install PyTorch's CUDA build")
     return Check(
-        "GPU", False, "an NVIDIA driver, but no GPU that PyTorch can use", f"a driver for CUDA {compute['cuda']} or newer"
+        "GPU",
+        False,
+        "an NVIDIA driver, but no GPU that PyTorch can use",
+        f"a driver for CUDA {compute['cuda']} or newer",
     )
 
 
 def _memory_check() -> Check:
     available = psutil.virtual_memory().available
-    ok = available >= GIBIBYTE
-    return Check("memory", ok, f"{available / GIBIBYTE:.1f} GiB available", "" if ok else "end other programs")
+    ok = available >= GIGABYTE
+    return Check("memory", ok, f"{available / GIGABYTE:.1f} GB available", "" if ok else "end other programs")

@@ -1,0 +1,104 @@
+"""One job from its description to its result, told as the user asked."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geoseg.errors import GeosegError
+from geoseg_cli.failures import FAILURE, INTERRUPTED, internal, one_line
+from geoseg_cli.teller import Teller
+
+if TYPE_CHECKING:
+    from geoseg.jobs.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user wants to see: `progress` is auto, bar, jsonl or none."""
+
+    progress: str = "auto"
+    dry_run: bool = False
+    as_json: bool = False
+
+
+def execute(make_job: Callable[[], JobSpec], asked: Asked) -> None:
+    """Plan the job that `make_job` gives, run it unless a dry run was asked for, and print what came out."""
+    with telling(asked.progress) as teller:
+        job = make_job()
+        from geoseg.jobs.plan import plan as plan_job
+
+        plan = plan_job(job)
+        if asked.dry_run:
+            _show_plan(plan.describe(), asked, teller)
+            return
+        from geoseg.jobs.run import run as run_job
+
+        summary = run_job(plan, teller).summary
+        teller.result(summary)
+    if asked.progress != "jsonl":
+        _show_result(summary, asked)
+
+
+@contextlib.contextmanager
+def telling(kind: str) -> Iterator[Teller]:
+    """Progress of the kind asked for; an error inside is told to it, and goes on."""
+    with contextlib.closing(_teller(kind)) as teller:
+        try:
+            yield teller
+        except GeosegError as error:
+            teller.error(error.code, one_line(str(error)), error.exit_code)
+            raise
+        except KeyboardInterrupt:
+            teller.error("interrupted", "interrupted", INTERRUPTED)
+            raise
+        except BrokenPipeError:  # nobody listens any more
+            raise
+        except Exception as error:
+            teller.error("internal", one_line(internal(error)), FAILURE)
+            raise
+
+
+def _teller(kind: str) -> Teller:
+    if kind == "jsonl":
+        from geoseg_cli.jsonl import JsonlProgress
+
+        return JsonlProgress(sys.stdout)
+    if kind == "bar" or (kind == "auto" and sys.stderr.isatty()):
+        from rich.console import Console
+
+        from geoseg_cli.bar import RichProgress
+
+        return RichProgress(Console(stderr=True))
+    return Teller()
+
+
+def _show_plan(plan: dict[str, Any], asked: Asked, teller: Teller) -> None:
+    if asked.progress == "jsonl":
+        teller.plan(plan)
+    elif asked.as_json:
+        _print_json(plan)
+    else:
+        from geoseg_cli.show_plan import show_plan
+
+        show_plan(plan)
+
+
+def _show_result(summary: Mapping[str, Any], asked: Asked) -> None:
+    if asked.as_json:
+        _print_json(summary)
+    else:
+        from geoseg_cli.show_result import show_result
+
+        show_result(summary)
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    from geoseg_cli.jsonl import to_json
+
+    click.echo(to_json(value, indent=2))

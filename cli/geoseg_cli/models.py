@@ -1,0 +1,110 @@
+"""`geoseg models`: what there is, what it says of itself, and whether it is whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from geoseg.errors import ModelError
+from geoseg_cli.options import examples, json_option
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(ctx: click.Context) -> None:
+    """List, show, check and export models."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+@models.command("list")
+@json_option
+@examples("geoseg models list")
+def list_models(as_json: bool) -> None:
+    """List the models that come with geoseg."""
+    from geoseg.models import packaged
+
+    cards = packaged()
+    if as_json:
+        _print_json([card.model_dump(mode="json") for card in cards])
+        return
+    from geoseg_cli.show_models import show_cards
+
+    show_cards(cards)
+
+
+@models.command()
+@click.argument("model", metavar="NAME|FILE")
+@json_option
+@examples(
+    """
+    geoseg models show buildings
+    geoseg models show town.safetensors --json
+    """
+)
+def show(model: str, as_json: bool) -> None:
+    """Show a model's card.
+
+    Bands, resolution, classes, licence, training data, metrics, limits.
+    """
+    from geoseg.models import read_card, resolve
+
+    card = read_card(resolve(model))
+    if as_json:
+        _print_json(card.model_dump(mode="json"))
+        return
+    from geoseg_cli.show_models import show_card
+
+    show_card(card)
+
+
+@models.command()
+@click.argument("model", metavar="NAME|FILE")
+@json_option
+@examples(
+    """
+    geoseg models verify buildings
+    geoseg models verify town.safetensors
+    """
+)
+def verify(model: str, as_json: bool) -> None:
+    """Check that a model is whole and runs.
+
+    Checksum, shapes, finite weights, and an answer to an empty chip.
+    """
+    from geoseg.models import verify as verify_model
+
+    report = verify_model(model).describe()
+    if as_json:
+        _print_json(report)
+    else:
+        from geoseg_cli.show_models import show_verification
+
+        show_verification(report)
+    if not report["passed"]:
+        raise ModelError(
+            f"{report['path']}: is not a whole model; expected every check to pass: fetch or export it again"
+        )
+
+
+@models.command()
+@click.argument("model", metavar="NAME|FILE")
+@click.argument("destination", metavar="DESTINATION")
+@click.option("--format", "form", type=click.Choice(["mlm"]), default="mlm", help="mlm: a STAC item, JSON.")
+@examples("geoseg models export town.safetensors town.json --format mlm")
+def export(model: str, destination: str, form: str) -> None:
+    """Describe a model for others, as a STAC item (--format mlm).
+
+    The item follows the STAC extension for machine-learning models (MLM).
+    """
+    from geoseg.models import export_mlm
+
+    export_mlm(model, destination)
+    click.echo(destination)
+
+
+def _print_json(value: Any) -> None:
+    from geoseg_cli.jsonl import to_json
+
+    click.echo(to_json(value, indent=2))

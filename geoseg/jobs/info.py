@@ -1,0 +1,46 @@
+"""What a scene is, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from geoseg.errors import InputError, SpecError
+from geoseg.io.scene import SceneSource, open_scene
+from geoseg.jobs.plan import plan as plan_job
+from geoseg.jobs.spec import InferenceSpec, PredictJob, SceneSpec, explain
+from geoseg.tasks import TASKS
+
+
+def scene_info(source: str | Path | Mapping[str, Any] | SceneSpec) -> dict[str, Any]:
+    """What the scene is and which tasks fit it, JSON-able: `scene` and `tasks`.
+
+    `source` is a path, or the fields of a SceneSpec. A task that fits comes with what a run would cost: the
+    plan's grid, tiles, memory in bytes; one that does not comes with the reason. Raises SceneError and SpecError.
+    """
+    spec = _spec(source)
+    scene = open_scene(SceneSource(**dict(spec)))
+    return {"name": scene.name, "scene": scene.info(), "tasks": [_fit(spec, name) for name in TASKS]}
+
+
+def _spec(source: str | Path | Mapping[str, Any] | SceneSpec) -> SceneSpec:
+    if isinstance(source, SceneSpec):
+        return source
+    try:
+        return SceneSpec.model_validate(source if isinstance(source, Mapping) else {"paths": (str(source),)})
+    except ValidationError as error:
+        raise SpecError(f"scene: {explain(error)}") from None
+
+
+def _fit(spec: SceneSpec, task: str) -> dict[str, Any]:
+    """Whether a task fits; a batch of one is planned, since finding the best one would run the network."""
+    found: dict[str, Any] = {"task": task, "model": TASKS[task].model}
+    try:
+        plan = plan_job(PredictJob(scene=spec, task=task, inference=InferenceSpec(batch_size=1))).describe()
+    except InputError as error:
+        return {**found, "fits": False, "reason": str(error)}
+    cost = {key: plan[key] for key in ("grid", "tiles", "memory_bytes")}
+    return {**found, "fits": True, **cost}

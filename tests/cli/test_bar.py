@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from geoseg_cli.bar import RichProgress
+from geoseg_cli.tally import Tally
+
+PLAN = {"tiles": {"planned": 64}}
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def screen() -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=110, color_system=None)
+
+
+@pytest.fixture
+def progress(screen, clock):
+    bar = RichProgress(screen, Tally(clock=clock))
+    yield bar
+    bar.close()
+
+
+def drawn(screen: Console) -> list[str]:
+    """The lines that were drawn, in order, without the terminal's control codes."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", screen.file.getvalue())
+    return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+
+
+def test_the_bar_shows_tiles_pace_and_time_left(progress, screen, clock):
+    progress.plan(PLAN)
+    clock.now = 4.0
+    progress.advance(16, 8_000_000)
+    progress.close()
+    assert "16/64 tiles · 2.0 Mpx/s · 0:12 left" in drawn(screen)[-1]
+    assert "25%" in drawn(screen)[-1]
+
+
+def test_warnings_come_out_above_the_bar_and_as_they_are(progress, screen):
+    progress.plan(PLAN)
+    progress.warn("the field [area] is renamed")
+    progress.close()
+    told = drawn(screen)
+    assert "warning: the field [area] is renamed" in told
+    assert "predicting" in told[-1]
+
+
+def test_stages_get_their_own_line_and_the_last_is_finished(progress, screen, clock):
+    progress.plan(PLAN)
+    clock.now = 1.0
+    progress.advance(64, 100)
+    progress.stage("writing polygons")
+    progress.result({})
+    progress.close()
+    first, second = drawn(screen)[-2:]
+    assert "predicting" in first
+    assert "100%" in first
+    assert "left" not in first
+    assert second.startswith("✓ writing polygons")
+
+
+def test_a_stage_before_the_plan_is_no_error(progress, screen):
+    progress.stage("measuring values")
+    progress.plan(PLAN)
+    progress.close()
+    assert [line.split()[1] for line in drawn(screen)[-2:]] == ["measuring", "predicting"]

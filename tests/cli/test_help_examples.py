@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import importlib
+import io
+import itertools
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+
+from geoseg_cli.main import main
+from tests.cli.commands import all_commands
+from tests.factory import ORIGIN, make_raster
+from tests.toy import write_toy_bundle
+
+PIXEL = 0.3
+
+
+def example_lines() -> list[str]:
+    """Every example of every command's help, continued lines joined."""
+    lines = []
+    for command in all_commands().values():
+        _, found, text = (command.help or "").partition("Examples:\n")
+        lines += [line.strip() for line in text.replace("\\\n", " ").splitlines() if found and line.strip()]
+    return lines
+
+
+def place(column: int) -> Affine:
+    return Affine(PIXEL, 0, ORIGIN[0] + column * PIXEL, 0, -PIXEL, ORIGIN[1])
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Path:
+    """A folder with everything that the examples name."""
+    folder = tmp_path_factory.mktemp("examples")
+    pixels = np.full((3, 96, 96), 40, dtype=np.uint8)
+    pixels[:, 30:60, 30:70] = 200
+    make_raster(folder / "scene.tif", data=pixels, transform=place(0))
+    make_raster(folder / "west.tif", data=pixels, transform=place(0))
+    make_raster(folder / "east.tif", data=pixels, transform=place(96))
+    for name, band in zip("rgb", pixels, strict=True):
+        make_raster(folder / f"{name}.tif", data=band[None], transform=place(0))
+    write_toy_bundle(folder / "town.safetensors", kind="threshold")
+    (folder / "weights").mkdir()
+    write_toy_bundle(folder / "weights" / "buildings.safetensors", kind="threshold", name="buildings", task="buildings")
+    district = shapely.box(ORIGIN[0] + 5, ORIGIN[1] - 20, ORIGIN[0] + 15, ORIGIN[1] - 5)
+    geopandas.GeoDataFrame(geometry=[district], crs="EPSG:32633").to_file(folder / "district.gpkg")
+    job = {"scene": {"paths": ["scene.tif"]}, "model": "town.safetensors", "output": {"vector": "from_job.gpkg"}}
+    (folder / "job.json").write_text(json.dumps(job))
+    return folder
+
+
+@pytest.fixture
+def quick_models(prepared, monkeypatch):
+    """A toy model in place of the packaged one, whose answers take seconds."""
+    monkeypatch.setattr(importlib.import_module("geoseg.models.packaged"), "WEIGHTS", prepared / "weights")
+
+
+def run_line(line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run one line as a shell would, as far as the examples need it: `|` and `> FILE`. Returns what it printed."""
+    line, _, target = line.partition(" > ")
+    out = ""
+    for part in line.split(" | "):
+        program, *words = shlex.split(part)
+        assert program == "geoseg"
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(out.encode()), encoding="utf-8"))
+        code = main(words)
+        out, err = capsys.readouterr()
+        assert code == 0, f"{part}: {err}"
+    if target:
+        Path(target).write_text(out)
+    return out
+
+
+def outputs_named(line: str) -> list[str]:
+    """The files that a line says it writes."""
+    if "--dry-run" in line:
+        return []
+    _, _, target = line.partition(" > ")
+    words = shlex.split(line.partition(" > ")[0])
+    flags = {"-o", "--raster", "--scores", "--preview"}
+    asked = [after for word, after in itertools.pairwise(words) if word in flags]
+    return [target] if target else asked
+
+
+@pytest.mark.parametrize("line", example_lines())
+def test_examples_of_the_help_run(line, prepared, quick_models, tmp_path, capsys, monkeypatch):
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    out = run_line(line, capsys, monkeypatch)
+    for name in outputs_named(line):
+        assert (tmp_path / name).stat().st_size > 0, f"{name} was not written"
+    assert out or outputs_named(line), "nothing was printed and nothing written"
+
+
+def test_every_command_has_an_example():
+    lines = example_lines()
+    for words in all_commands():
+        assert any(line.startswith(" ".join(["geoseg", *words])) for line in lines), words
