@@ -63,11 +63,11 @@ def make_raster(
     with raster:
         if gcps:
             raster.gcps = (list(gcps), crs)
-        raster.write(pixels)
-        names = list(colorinterp) or [c.name for c in raster.colorinterp]
+        names = list(colorinterp) or [c.name.replace("alpha", "undefined") for c in raster.colorinterp]
         if alpha is not None:
             names[-1] = "alpha"
         raster.colorinterp = [ColorInterp[name] for name in names]
+        raster.write(pixels)
         for index, text in enumerate(descriptions, 1):
             raster.set_band_description(index, text or "")
         if mask is not None:

@@ -44,11 +44,18 @@ class Gridded(Protocol):
 def grid_of(file: RasterFile) -> GeoBox:
     """The file's own grid. Raises SceneError when its CRS cannot be understood."""
     try:
-        return GeoBox(file.shape, file.transform, CRS(file.crs) if file.crs else None)
+        return GeoBox(file.shape, file.transform, crs_of(file.crs) if file.crs else None)
     except (CRSError, ValueError) as error:
         raise SceneError(
             f"{file.path}: its CRS cannot be understood ({error}); set it: gdal_edit.py -a_srs EPSG:..."
         ) from error
+
+
+def crs_of(text: str) -> CRS:
+    """The CRS that a text describes, under its EPSG code where it has one. Raises pyproj's CRSError."""
+    crs = CRS(text)
+    known = CRS(f"EPSG:{crs.epsg}") if crs.epsg else None
+    return known if known is not None and known.proj.equals(crs.proj, ignore_axis_order=True) else crs
 
 
 def ground_pixel(grid: GeoBox) -> tuple[float, float] | None:

@@ -10,6 +10,7 @@ from odc.geo.crs import CRS
 
 from geoseg.core.bands import COMMON, SENSORS, common_name
 from geoseg.errors import BandError, SceneError
+from geoseg.io.grid import crs_of
 from geoseg.io.raster import RasterFile
 
 
@@ -18,6 +19,18 @@ class Layer:
     """Files that give the same bands of a scene, each where it lies; the first of `files` lies on top."""
 
     files: tuple[RasterFile, ...]
+
+
+def as_asked(file: RasterFile, bidx: Sequence[int] | None, names: Sequence[str] | None) -> RasterFile:
+    """The file, its last band taken for data instead of alpha where the user chose or named it, or its name says so.
+
+    Many programs mark the fourth of four bands as alpha, whatever it is.
+    """
+    if file.alpha is None:
+        return file
+    named = names is not None and len(names) == len(file.dtypes)
+    told = common_name(file.descriptions[file.alpha - 1]) is not None
+    return replace(file, alpha=None) if named or told or (bidx is not None and file.alpha in bidx) else file
 
 
 def mosaic(files: Sequence[RasterFile]) -> Layer:
@@ -69,8 +82,8 @@ def _same_crs(files: Sequence[RasterFile]) -> None:
 def _crs_name(crs: str | None) -> str:
     if crs is None:
         return "none"
-    known = CRS(crs)
-    return f"EPSG:{known.epsg}" if known.epsg else str(known.proj.name)
+    known = crs_of(crs)
+    return str(known) if known.epsg else str(known.proj.name)
 
 
 def _near(file: RasterFile, first: RasterFile) -> RasterFile:

@@ -19,6 +19,7 @@ from geoseg.core.protocols import BadBlock
 from geoseg.core.tiling import Span
 from geoseg.io.grid import Placement
 from geoseg.io.raster import RasterFile, open_raster, reason, validity
+from geoseg.io.subset import needs_subset, subset
 
 Valid = NDArray[np.bool_] | None
 HANDLES = 32  # files that one thread keeps open
@@ -158,12 +159,12 @@ def _resampled(part: Part, bands: tuple[int, ...]) -> _Handle:
         resampling=Resampling.average if min(down, across) >= 1 else Resampling.bilinear,
         src_nodata=nodata,
         nodata=nodata,
-        add_alpha=alpha is None,
+        add_alpha=alpha is None and "alpha" not in [c.name for c in dataset.colorinterp],
         XSCALE=str(1 / across),
         YSCALE=str(1 / down),
         **unified,
     )
-    return _Handle(warped, (dataset,), bands, alpha or warped.count)
+    return _Handle(warped, (dataset,), bands, alpha or (warped.count if warped.count > dataset.count else None))
 
 
 def _chosen(part: Part, bands: tuple[int, ...]) -> tuple[Any, tuple[int, ...], int | None]:
@@ -172,12 +173,10 @@ def _chosen(part: Part, bands: tuple[int, ...]) -> tuple[Any, tuple[int, ...], i
     GDAL resamples all bands of a dataset, whichever are read.
     """
     file = part.file
-    named = bands if file.alpha is None else (*bands, file.alpha)
-    plain = part.overview is None and not any(mark in file.path for mark in ("://", "?", "<"))
-    if not plain or len(named) >= len(file.dtypes):
+    if part.overview is not None or not needs_subset(file, bands):
         return open_raster(file.path, part.overview), bands, file.alpha
-    dataset = open_raster(f"vrt://{file.path}?bands={','.join(map(str, named))}")
-    return dataset, tuple(range(1, len(bands) + 1)), len(named) if file.alpha is not None else None
+    alpha = None if file.alpha is None else len(bands) + 1
+    return open_raster(subset(file, bands)), tuple(range(1, len(bands) + 1)), alpha
 
 
 def _common_nodata(file: RasterFile) -> float | None:

@@ -16,7 +16,7 @@ from geoseg.core.tiling import Span
 from geoseg.errors import BandError, SceneError
 from geoseg.io.assembly import Selection
 from geoseg.io.grid import crop, grid_of, ground_pixel, resized, union
-from geoseg.io.layers import Layer, given_names, mosaic, stack, told_names
+from geoseg.io.layers import Layer, as_asked, given_names, mosaic, stack, told_names
 from geoseg.io.raster import describe, display_name, mask_kind
 from geoseg.io.rows import BadBlocks, Reading, SceneRows, Within
 
@@ -140,7 +140,7 @@ def open_scene(source: Openable) -> Scene:
         return _open_stack(asked)
     if not asked.paths:
         raise SceneError("no file was given; expected a scene's path, or --band NAME=FILE for each band")
-    files = [describe(path, asked.nodata) for path in asked.paths]
+    files = [as_asked(describe(path, asked.nodata), asked.bidx, asked.band_names) for path in asked.paths]
     layer = mosaic(files)
     names = (
         given_names(files[0], asked.band_names, asked.sensor)
