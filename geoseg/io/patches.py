@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,13 +17,13 @@ from rasterio.windows import Window
 
 from geoseg.core.protocols import BadBlock
 from geoseg.core.tiling import Span
-from geoseg.io.grid import Placement
+from geoseg.io.grid import ALIGNED, Placement
 from geoseg.io.raster import RasterFile, open_raster, reason, validity
 from geoseg.io.subset import needs_subset, subset
 
 Valid = NDArray[np.bool_] | None
 HANDLES = 32  # files that one thread keeps open
-LEAF = 64  # pixels: the smallest window that is tried on its own when resampling meets a bad block
+LEAF = 16  # pixels: the smallest window that is tried on its own when resampling meets a bad block
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +85,21 @@ class Patches:
     def _piecewise(self, part: Part, bands: tuple[int, ...], at: tuple[Span, Span], out: NDArray[Any]) -> Valid:
         """The same, piece by piece: what cannot be read is set to 0, made invalid and told of."""
         valid = np.ones(out.shape[1:], dtype=bool)
-        for y, x, told in _pieces(part, *at):
+        pieces = deque(_blocks(part, *at) if part.placement.offset is not None else _quarters(part, *at))
+        while pieces:
+            piece, y, x = pieces.popleft()
             inside = (
                 slice(y.start - at[0].start, y.stop - at[0].start),
                 slice(x.start - at[1].start, x.stop - at[1].start),
             )
             try:
-                ok = self._window(part, bands, y, x, out[:, *inside])
+                ok = self._window(piece, bands, y, x, out[:, *inside])
                 valid[inside] = True if ok is None else ok
             except RasterioError as error:
-                self._on_bad_block(BadBlock(part.file.path, *told, reason(error)))
+                if part.placement.offset is None and max(y.size, x.size) > LEAF:
+                    pieces.extend(_quarters(part, y, x))
+                    continue
+                self._on_bad_block(BadBlock(part.file.path, *_behind(piece, y, x), reason(error)))
                 out[:, *inside] = 0
                 valid[inside] = False
         return None if valid.all() else valid
@@ -184,24 +189,33 @@ def _common_nodata(file: RasterFile) -> float | None:
     return float("nan") if value is None and file.dtype.kind == "f" else value
 
 
-def _pieces(part: Part, y: Span, x: Span) -> Iterator[tuple[Span, Span, tuple[Span, Span]]]:
-    """Windows of the grid that cover (y, x), each with the window of the file's pixels that stands behind it.
-
-    Where the grid is the file's own, they are the file's blocks.
-    """
-    offset = part.placement.offset
-    (down, across), size = (part.file.block_shape, part.file.shape) if offset else ((LEAF, LEAF), (0, 0))
-    dy, dx = offset or (0, 0)
+def _blocks(part: Part, y: Span, x: Span) -> Iterator[tuple[Part, Span, Span]]:
+    """Windows of the grid that cover (y, x) and lie in one block of the file each."""
+    (down, across), (dy, dx) = part.file.block_shape, part.placement.offset or (0, 0)
     for top in range((y.start + dy) // down * down, y.stop + dy, down):
         for left in range((x.start + dx) // across * across, x.stop + dx, across):
-            rows, columns = Span(top - dy, top + down - dy).clip(y), Span(left - dx, left + across - dx).clip(x)
-            block = Span(top, min(top + down, size[0])), Span(left, min(left + across, size[1]))
-            yield rows, columns, block if offset else _behind(part, rows, columns)
+            yield part, Span(top - dy, top + down - dy).clip(y), Span(left - dx, left + across - dx).clip(x)
+
+
+def _quarters(part: Part, y: Span, x: Span) -> Iterator[tuple[Part, Span, Span]]:
+    """The quarters of a window of what is resampled, each as a part of its own: one that fails spoils no other."""
+    for rows in _halves(y):
+        for columns in _halves(x):
+            yield replace(part, placement=replace(part.placement, y=rows, x=columns)), rows, columns
+
+
+def _halves(span: Span) -> tuple[Span, ...]:
+    middle = span.start + LEAF * -(-span.size // (2 * LEAF))
+    return (Span(span.start, middle), Span(middle, span.stop)) if middle < span.stop else (span,)
 
 
 def _behind(part: Part, y: Span, x: Span) -> tuple[Span, Span]:
-    height, width = part.file.shape
+    """The window of the file's pixels behind a window of the grid; whole blocks where both share their pixels."""
     corners = [part.placement.affine * corner for corner in ((x.start, y.start), (x.stop, y.stop))]
-    (left, right), (top, bottom) = sorted(c[0] for c in corners), sorted(c[1] for c in corners)
-    rows = Span(int(np.floor(top)), int(np.ceil(bottom))).clip(Span(0, height))
-    return rows, Span(int(np.floor(left)), int(np.ceil(right))).clip(Span(0, width))
+    steps = part.file.block_shape if part.placement.offset is not None else (1, 1)
+    spans = []
+    for axis, step, size in zip((1, 0), steps, part.file.shape, strict=True):
+        low, high = sorted(corner[axis] for corner in corners)
+        first, last = int(np.floor(low + ALIGNED)) // step, -(-int(np.ceil(high - ALIGNED)) // step)
+        spans.append(Span(first * step, last * step).clip(Span(0, size)))
+    return spans[0], spans[1]

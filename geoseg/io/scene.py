@@ -106,11 +106,11 @@ class Scene:
     def overview(self, bidx: Sequence[int], max_size: int = 2048, region: Within | None = None) -> Rows:
         """The scene on its `overview_grid`, from the files' overviews where there are any.
 
-        Pixels outside `region` are invalid.
+        Pixels outside `region` are invalid, and so are those that cannot be read.
         """
         self._check(bidx)
         selection = Selection(self.layers, tuple(bidx), self.dtype, overviews=True)
-        reader = SceneRows(selection, self.overview_grid(max_size, region), Reading(region=region))
+        reader = SceneRows(selection, self.overview_grid(max_size, region), Reading(2, "nodata", region))
         height, width = reader.shape
         return next(reader.rows([Span(0, height)], Span(0, width)))
 

@@ -58,7 +58,7 @@ def _sampled(scene: Scene, bidx: Sequence[int], region: RegionMask | None) -> tu
     starts = np.linspace(y.start, y.stop - SAMPLE_ROWS, SAMPLES).astype(int)
     spans = [Span(int(start), int(start) + SAMPLE_ROWS) for start in starts]
     step = max(1, x.size // MAX_SIZE)
-    parts = [_valid(rows, step) for rows in scene.reader(bidx, region=region).rows(spans, x)]
+    parts = [_valid(rows, step) for rows in scene.reader(bidx, on_bad_block="nodata", region=region).rows(spans, x)]
     return f"{SAMPLES} samples of {SAMPLE_ROWS} rows", np.concatenate(parts, axis=1)
 
 
