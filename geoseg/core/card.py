@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from geoseg.core.classes import ClassSet
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Metric(BaseModel):
@@ -45,8 +46,8 @@ class ModelCard(BaseModel):
     resolution: Positive
     resolution_range: tuple[Positive, Positive]
     dtype: Literal["uint8", "uint16", "int16", "float32"] = "uint8"
-    value_range: tuple[float, float] = (0.0, 255.0)
-    mean: tuple[float, ...]
+    value_range: tuple[Finite, Finite] = (0.0, 255.0)
+    mean: tuple[Finite, ...]
     std: tuple[Positive, ...]
     classes: ClassSet
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"

@@ -22,14 +22,15 @@ def predict(
     scene: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
     model: LoadedModel | str | Path | None = None,
     *,
+    scene_options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Result:
     """The result of predicting a scene: a file, several files of one mosaic, or a mapping of band names to files.
 
-    `model` is what `load_model` returned, a packaged model's name or a bundle's path. `options` are the other fields of
-    `PredictJob`: task, scene (a mapping with bidx, nodata, ...), region, inference, stretch, postprocess, output,
-    on_bad_block. Without output the polygons go to a temporary folder that the result owns and removes.
+    `model` is what `load_model` returned, a packaged model's name or a bundle's path. `scene_options` are the other
+    fields of `SceneSpec` (bidx, band_names, sensor, nodata, resolution), `options` the other fields of `PredictJob`:
+    task, region, inference, stretch, postprocess, output, on_bad_block. Without output the polygons go to a temporary folder that the result owns and removes.
     Raises InputError for whatever is wrong with the job, ReadError and WriteError while it runs.
     """
     from geoseg.jobs.plan import plan
@@ -41,7 +42,7 @@ def predict(
     if not {"vector", "raster", "scores", "preview"} & set(output):
         folder = Path(tempfile.mkdtemp(prefix="geoseg-"))
         output["vector"] = str(folder / "polygons.gpkg")
-    values = {"scene": _scene(scene, options.pop("scene", {})), "model": named, "output": output, **options}
+    values = {"scene": _scene(scene, scene_options or {}), "model": named, "output": output, **options}
     loaded = None if model is None or isinstance(model, str | Path) else model
     try:
         result = run(plan(job_from(values), loaded), progress)
