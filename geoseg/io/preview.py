@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 from geoseg.core.classes import ClassSet
 from geoseg.core.polygons import PolygonBatch
 from geoseg.core.protocols import Rows
-from geoseg.io.cartography import PAPER, Furniture, LegendEntry, footer
+from geoseg.io.cartography import INK, PAPER, Furniture, LegendEntry, footer
 from geoseg.io.grid import ground_pixel
 from geoseg.io.outputs import Staging, writing
 from geoseg.io.vector_formats import FAILURES, vector_driver
@@ -139,7 +139,7 @@ class _Shapes:
         large = (shape[0] * _SHARPER, shape[1] * _SHARPER)
         self.number = {c.id: index for index, c in enumerate(classes.classes, 1)}
         self.counts = dict.fromkeys(self.number, 0)
-        self.colours = np.array([(0, 0, 0), *(c.rgb for c in classes.classes)], dtype=np.float32)
+        self.colours = np.array([INK, *(c.rgb for c in classes.classes)], dtype=np.float32)
         self.fill = np.zeros(large, np.uint8)
         self._line = Image.new("L", large[::-1])
         self._halo = Image.new("L", large[::-1])
@@ -167,7 +167,8 @@ class _Shapes:
     def _outline(self, polygon: Any, number: int, width: float) -> None:
         rings, index = shapely.get_coordinates(shapely.get_rings(polygon), return_index=True)
         for ring in np.split(rings, np.flatnonzero(np.diff(index)) + 1):
-            points = [(float(x), float(y)) for x, y in (*ring, ring[1])]
+            corners = np.floor(np.round(ring, 3))  # Pillow counts pixels by their corners
+            points = [(int(x), int(y)) for x, y in (*corners, corners[1])]
             line, halo = self._pens
             halo.line(points, fill=255, width=round(1.8 * width * _SHARPER), joint="curve")
             line.line(points, fill=number, width=round(width * _SHARPER), joint="curve")
@@ -180,28 +181,34 @@ class _Shapes:
             part = slice(top, top + _CHUNK)
             large = slice(top * _SHARPER, (top + _CHUNK) * _SHARPER)
             pixels = drawn[part].astype(np.float32)
-            pixels = _blended(pixels, self.fill[large], self.colours, _FILL)
-            dark = _reduced(halo[large] > 0)[..., None] * _HALO
-            pixels = pixels * (1 - dark)
-            pixels = _blended(pixels, line[large], self.colours, 1.0)
+            _blend_classes(pixels, self.fill[large], self.colours, _FILL)
+            _blend(pixels, _reduced(halo[large] > 0) * _HALO, self.colours[0])
+            _blend_classes(pixels, line[large], self.colours, 1.0)
             drawn[part] = np.rint(pixels)
         return drawn
 
 
 def _reduced(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The share of each map pixel that the mask covers."""
-    height, width = mask.shape[0] // _SHARPER, mask.shape[1] // _SHARPER
-    return np.asarray(mask.reshape(height, _SHARPER, width, _SHARPER).mean((1, 3), dtype=np.float32))
+    parts = [mask[y::_SHARPER, x::_SHARPER].view(np.uint8) for y in range(_SHARPER) for x in range(_SHARPER)]
+    return np.asarray(np.sum(parts, axis=0, dtype=np.uint8) / _SHARPER**2, dtype=np.float32)
 
 
-def _blended(
+def _blend(pixels: NDArray[np.float32], alpha: NDArray[np.float32], colour: NDArray[np.float32]) -> None:
+    """Lay a colour over `pixels` (y, x, 3), in place; `alpha` (y, x) is its opacity."""
+    where = alpha > 0
+    share = alpha[where][:, None]
+    pixels[where] = pixels[where] * (1 - share) + colour * share
+
+
+def _blend_classes(
     pixels: NDArray[np.float32], canvas: NDArray[np.uint8], colours: NDArray[np.float32], opacity: float
-) -> NDArray[np.float32]:
-    for number in np.unique(canvas):
-        if number:
-            alpha = _reduced(canvas == number)[..., None] * opacity
-            pixels = pixels * (1 - alpha) + colours[number] * alpha
-    return pixels
+) -> None:
+    """Lay each class's colour over `pixels`, in place, where the canvas holds the class's number."""
+    for number in range(1, len(colours)):
+        mask = canvas == number
+        if mask.any():
+            _blend(pixels, _reduced(mask) * opacity, colours[number])
 
 
 def _batches(polygons: Any, grid: GeoBox) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
@@ -250,10 +257,10 @@ def _furniture(picture: Picture, base: Image.Image, shapes: _Shapes, classes: Cl
     entries = tuple(LegendEntry(c.name, c.rgb, shapes.counts[c.id]) for c in classes.foreground)
     size = ground_pixel(picture.grid)
     across = None if size is None else size[1] * picture.grid.shape[1] / base.width
-    return Furniture(picture.title, picture.credit, entries, across, _north(picture.grid))
+    return Furniture(picture.title, picture.credit, entries, across, north_of(picture.grid))
 
 
-def _north(grid: GeoBox) -> float | None:
+def north_of(grid: GeoBox) -> float | None:
     """Where north lies at the grid's centre, in degrees clockwise from up; None without a CRS."""
     if grid.crs is None or grid.crs.proj.is_engineering:
         return None

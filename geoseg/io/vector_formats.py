@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,11 +113,15 @@ def _write_gdal(staged: Path, final: Path, kind: VectorFormat, layer: Layer) -> 
         schema = pa.schema([field.with_name(name) for field, name in zip(SCHEMA, names, strict=True)])
         batches = (batch.rename_columns(names) for batch in batches)
     metadata = dict(layer.metadata) if kind.name == "GeoPackage" and layer.metadata else None
-    pyogrio.write_arrow(
-        pa.RecordBatchReader.from_batches(schema, batches), staged, driver=kind.driver, layer=final.stem,
-        geometry_name="geometry", geometry_type=geometry_type, crs=layer.crs.to_wkt() if layer.crs else None,
-        encoding="UTF-8", layer_options=dict(kind.options), layer_metadata=metadata,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "'crs' was not provided"
+        )  # a scene without one has been let through on purpose
+        pyogrio.write_arrow(
+            pa.RecordBatchReader.from_batches(schema, batches), staged, driver=kind.driver, layer=final.stem,
+            geometry_name="geometry", geometry_type=geometry_type, crs=layer.crs.to_wkt() if layer.crs else None,
+            encoding="UTF-8", layer_options=dict(kind.options), layer_metadata=metadata,
+        )  # fmt: skip
 
 
 def _promoted(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+
+import geopandas as gpd
+import numpy as np
+import pyarrow.parquet as pq
+import pyogrio
+import pytest
+import shapely
+
+from geoseg.core.polygons import PolygonBatch
+from geoseg.errors import OutputError, WriteError
+from geoseg.io import vector_sink
+from geoseg.io.vector_sink import VectorOptions, VectorSink, vector_driver
+from tests.io.support import batch, circles, full_disk, names
+
+ENDINGS = [".gpkg", ".geojson", ".shp", ".fgb", ".parquet"]
+FIELDS = ["class", "class_id", "confidence", "area_m2", "perimeter_m", "touches_edge"]
+SHORT = {"perim_m": "perimeter_m", "touch_edge": "touches_edge"}
+HOLED = shapely.Polygon(
+    [(500_000, 4_990_000), (500_100, 4_990_000), (500_100, 4_990_100), (500_000, 4_990_100)],
+    [[(500_010, 4_990_010), (500_020, 4_990_010), (500_020, 4_990_020), (500_010, 4_990_020)]],
+)
+
+
+def write(path, *batches: PolygonBatch, crs="EPSG:32633", dst_crs=None, options=None):
+    sink = VectorSink(path, crs, dst_crs, options)
+    try:
+        for one in batches:
+            sink.write(one)
+        sink.commit()
+    finally:
+        sink.abort()
+    return path
+
+
+def read(path) -> gpd.GeoDataFrame:
+    frame = gpd.read_parquet(path) if path.suffix == ".parquet" else gpd.read_file(path)
+    return frame.rename(columns=SHORT)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_is_written_is_read_back(tmp_path, ending):
+    first, second = batch(circles(40), 1, 0.25), batch([*circles(3, seed=1), HOLED], 2, 1.0)
+    frame = read(write(tmp_path / f"a{ending}", first, second))
+    assert [name for name in frame.columns if name not in ("geometry", "bbox")] == FIELDS
+    expected = gpd.GeoSeries([*first.geometry, *second.geometry], crs="EPSG:32633")
+    found = frame.geometry.to_crs("EPSG:32633")
+    order = np.arange(44)
+    if ending == ".fgb":  # in the order of a Hilbert curve
+        order = [int(np.argmin(expected.centroid.distance(p.centroid))) for p in found]
+        assert sorted(order) == list(range(44))
+    assert (shapely.hausdorff_distance(found.values, expected.values[order]) < 0.02).all()
+    assert list(shapely.get_num_interior_rings(found)) == [(1 if i == 43 else 0) for i in order]
+    assert list(frame["class"]) == [("building" if i < 40 else "Straße") for i in order]
+    assert list(frame["class_id"]) == [(1 if i < 40 else 2) for i in order]
+    assert np.allclose(frame["area_m2"], expected.area.iloc[order])
+    assert np.allclose(frame["confidence"], [(0.25 if i < 40 else 1.0) for i in order])
+    assert list(frame["touches_edge"]) == [(i if i < 40 else i - 40) % 2 == 1 for i in order]
+    assert frame["touches_edge"].dtype == bool
+    assert frame.crs == ("EPSG:4326" if ending == ".geojson" else "EPSG:32633")
+    assert frame.geometry.is_valid.all()
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".shp", ".fgb", ".parquet"])
+def test_an_empty_result_keeps_schema_and_crs(tmp_path, ending):
+    empty, full = write(tmp_path / f"a{ending}"), write(tmp_path / f"b{ending}", batch(circles(2)))
+    frame = read(empty)
+    assert len(frame) == 0
+    assert list(frame.columns) == list(read(full).columns)
+    assert frame.crs == "EPSG:32633"
+    if ending != ".parquet":
+        fields = [dict(zip(i["fields"], i["dtypes"], strict=True)) for i in map(pyogrio.read_info, (empty, full))]
+        assert fields[0] == fields[1]
+        assert pyogrio.read_info(empty)["geometry_type"] == "Polygon"
+
+
+def test_an_empty_geojson_is_a_valid_collection(tmp_path):
+    content = json.loads(write(tmp_path / "a.geojson").read_text())
+    assert (content["type"], content["features"]) == ("FeatureCollection", [])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_multipolygons_come_out_whole_and_polygons_stay_what_they_are_where_the_format_can(tmp_path, ending):
+    both = [circles(1)[0], shapely.MultiPolygon(list(circles(2, seed=1)))]
+    frame = read(write(tmp_path / f"a{ending}", batch(both)))
+    assert sorted(map(len, map(shapely.get_parts, frame.geometry))) == [1, 2]
+    kinds = {".gpkg": {"MultiPolygon"}, ".fgb": {"MultiPolygon"}}.get(ending, {"Polygon", "MultiPolygon"})
+    assert set(frame.geom_type) == kinds
+    assert np.isclose(frame.geometry.to_crs("EPSG:32633").area.sum(), sum(p.area for p in both), rtol=1e-4)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_unknown_confidence_is_null(tmp_path, ending):
+    path = write(tmp_path / f"a{ending}", batch(circles(2), confidence=[np.nan, 0.5]))
+    values = read(path)["confidence"]
+    assert sorted(values.isna()) == [False, True]
+    if ending == ".geojson":
+        assert (
+            json.loads(path.read_text(), parse_constant=pytest.fail)["features"][0]["properties"]["confidence"] is None
+        )
+
+
+def test_geojson_follows_rfc_7946(tmp_path):
+    content = json.loads(write(tmp_path / "a.geojson", batch([shapely.reverse(HOLED), HOLED])).read_text())
+    assert "crs" not in content
+    for feature in content["features"]:
+        outer, inner = (np.array(ring) for ring in feature["geometry"]["coordinates"])
+        assert shapely.is_ccw(shapely.LinearRing(outer))
+        assert not shapely.is_ccw(shapely.LinearRing(inner))
+        assert (outer[0] == outer[-1]).all()
+        assert np.abs(outer - [15.0, 45.06]).max() < 0.1
+        assert np.array_equal(outer, np.round(outer, 7))
+
+
+def test_geojson_refuses_another_crs_and_takes_its_own(tmp_path):
+    with pytest.raises(OutputError, match="WGS 84 longitude and latitude only"):
+        VectorSink(tmp_path / "a.geojson", "EPSG:32633", "EPSG:3857")
+    write(tmp_path / "a.geojson", batch([HOLED]), dst_crs="EPSG:4326")
+    assert names(tmp_path) == ["a.geojson"]
+
+
+def test_rings_of_a_shapefile_run_clockwise_and_its_table_says_utf8(tmp_path):
+    path = write(tmp_path / "a.shp", batch([HOLED], 2))
+    content = path.read_bytes()
+    parts, points = struct.unpack("<ii", content[100 + 8 + 36 : 100 + 8 + 44])
+    assert (parts, points) == (2, 10)
+    flat = np.frombuffer(content[100 + 8 + 44 + 8 :], "<f8").reshape(10, 2)
+    assert not shapely.is_ccw(shapely.LinearRing(flat[:5]))
+    assert shapely.is_ccw(shapely.LinearRing(flat[5:]))
+    assert (tmp_path / "a.cpg").read_text() == "UTF-8"
+    assert "Straße".encode() in (tmp_path / "a.dbf").read_bytes()
+    assert names(tmp_path) == ["a.cpg", "a.dbf", "a.prj", "a.shp", "a.shx"]
+
+
+def test_a_shapefile_tells_its_short_names(tmp_path):
+    said: list[str] = []
+    path = write(tmp_path / "a.shp", batch(circles(1)), options=VectorOptions(warn=said.append))
+    fields = list(pyogrio.read_info(path)["fields"])
+    assert fields == ["class", "class_id", "confidence", "area_m2", "perim_m", "touch_edge"]
+    assert len(said) == 1
+    assert "perimeter_m is perim_m, touches_edge is touch_edge" in said[0]
+
+
+def test_a_shapefile_that_would_grow_too_large_is_refused_as_soon_as_that_is_known(tmp_path, monkeypatch):
+    sink = VectorSink(tmp_path / "a.shp", "EPSG:32633")
+    sink.write(batch(circles(100)))
+    sink.commit()
+    size = (tmp_path / "a.shp").stat().st_size
+    monkeypatch.setattr(vector_sink, "SHAPEFILE_LIMIT", size)
+    write(tmp_path / "b.shp", batch(circles(100)))  # fits to the byte
+    monkeypatch.setattr(vector_sink, "SHAPEFILE_LIMIT", size - 1)
+    sink = VectorSink(tmp_path / "c.shp", "EPSG:32633")
+    with pytest.raises(WriteError, match=r"more than the .* that a Shapefile holds; write \.gpkg"):
+        sink.write(batch(circles(100)))
+    sink.abort()
+    assert not (tmp_path / "c.shp").exists()
+
+
+def test_a_geopackage_has_an_index_a_layer_name_and_metadata(tmp_path):
+    options = VectorOptions({"GEOSEG_MODEL": "buildings 1.0"})
+    info = pyogrio.read_info(write(tmp_path / "town_1.gpkg", batch(circles(3)), options=options))
+    assert info["layer_name"] == "town_1"
+    assert info["layer_metadata"]["GEOSEG_MODEL"] == "buildings 1.0"
+    assert info["capabilities"]["fast_spatial_filter"]
+    with sqlite3.connect(tmp_path / "town_1.gpkg") as database:
+        assert database.execute("SELECT count(*) FROM rtree_town_1_geom_rowid").fetchone() == (3,)
+
+
+def test_flatgeobuf_has_an_index(tmp_path):
+    info = pyogrio.read_info(write(tmp_path / "a.fgb", batch(circles(3))))
+    assert info["capabilities"]["fast_spatial_filter"]
+
+
+def test_geoparquet_describes_itself_and_can_be_filtered_by_place(tmp_path):
+    polygons = circles(50)
+    path = write(tmp_path / "a.parquet", batch(polygons), options=VectorOptions({"GEOSEG_MODEL": "m"}))
+    metadata = pq.read_metadata(path).metadata
+    geo = json.loads(metadata[b"geo"])
+    column = geo["columns"][geo["primary_column"]]
+    assert geo["version"] == "1.1.0"
+    assert (column["encoding"], column["geometry_types"]) == ("WKB", ["Polygon"])
+    assert column["crs"]["id"] == {"authority": "EPSG", "code": 32633}
+    assert np.allclose(column["bbox"], shapely.total_bounds(polygons))
+    assert metadata[b"GEOSEG_MODEL"] == b"m"
+    box = shapely.bounds(polygons[7])
+    found = gpd.read_parquet(path, bbox=tuple(box))
+    assert 1 <= len(found) < 10
+    assert found.geometry.geom_equals(polygons[7]).any()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_polygons_go_to_the_crs_asked_for(tmp_path, ending):
+    dst = "EPSG:4326" if ending == ".geojson" else "EPSG:3035"
+    frame = read(write(tmp_path / f"a{ending}", batch([HOLED]), dst_crs=dst))
+    expected = gpd.GeoSeries([HOLED], crs="EPSG:32633").to_crs(dst)
+    assert frame.crs == dst
+    assert frame.geometry.iloc[0].normalize().equals_exact(expected.iloc[0].normalize(), 1e-6)
+
+
+def test_coordinates_that_the_crs_cannot_hold_are_told(tmp_path):
+    far = shapely.box(-1e9, -1e9, -0.9e9, -0.9e9)
+    sink = VectorSink(tmp_path / "a.gpkg", "EPSG:32633", "EPSG:3035")
+    with pytest.raises(WriteError, match="cannot hold some of these polygons"):
+        sink.write(batch([far]))
+    sink.abort()
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".shp", ".fgb", ".parquet"])
+def test_a_scene_without_crs_gives_polygons_without_one_and_without_a_warning(tmp_path, ending, recwarn):
+    path = write(tmp_path / f"a{ending}", batch(circles(2)), crs=None)
+    assert not recwarn.list
+    frame = read(path)
+    assert frame.crs is None or frame.crs.is_engineering
+    assert np.allclose(np.sort(frame.geometry.area), np.sort(shapely.area(circles(2))))
+
+
+@pytest.mark.parametrize(
+    ("path", "crs", "dst_crs", "said"),
+    [
+        ("a.geojson", None, None, "no CRS and GeoJSON"),
+        ("a.gpkg", None, "EPSG:4326", "no CRS and --dst-crs"),
+        ("a.gpkg", "EPSG:32633", "EPSG:0", "not a CRS that PROJ knows"),
+        ("a.gpkg", "EPSG:32633", "nonsense", "not a CRS that PROJ knows"),
+        ("a.kml", "EPSG:32633", None, r"\.kml; expected one of \.gpkg"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is(tmp_path, path, crs, dst_crs, said):
+    with pytest.raises(OutputError, match=said):
+        VectorSink(tmp_path / path, crs, dst_crs)
+    assert names(tmp_path) == []
+
+
+def test_the_driver_is_chosen_by_ending_in_any_case():
+    assert [vector_driver(f"a{e}").driver for e in (".GPKG", ".json", ".parquet")] == ["GPKG", "GeoJSON", None]
+
+
+def test_small_batches_are_stored_as_few_large_ones(tmp_path):
+    polygons = circles(600)
+    sink = VectorSink(tmp_path / "a.parquet", "EPSG:32633")
+    for start in range(0, 600, 3):
+        sink.write(batch(polygons[start : start + 3]))
+    assert sink.count == 600
+    sink.write(batch([]))
+    sink.commit()
+    assert pq.read_metadata(tmp_path / "a.parquet").num_row_groups == 1
+    assert shapely.equals(gpd.read_parquet(tmp_path / "a.parquet").geometry, polygons).all()
+
+
+def test_large_results_are_stored_batch_by_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(vector_sink, "_BATCH_ROWS", 100)
+    polygons = circles(350)
+    path = write(tmp_path / "a.parquet", *(batch(polygons[i : i + 50]) for i in range(0, 350, 50)))
+    assert pq.read_metadata(path).num_row_groups == 4
+    assert shapely.equals(gpd.read_parquet(path).geometry, polygons).all()
+
+
+def test_an_older_file_stands_until_commit_and_aborting_keeps_it(tmp_path):
+    (tmp_path / "a.gpkg").write_text("old")
+    sink = VectorSink(tmp_path / "a.gpkg", "EPSG:32633")
+    sink.write(batch(circles(3)))
+    assert (tmp_path / "a.gpkg").read_text() == "old"
+    sink.abort()
+    sink.abort()
+    assert (tmp_path / "a.gpkg").read_text() == "old"
+    assert names(tmp_path) == ["a.gpkg"]
+    assert len(read(write(tmp_path / "a.gpkg", batch(circles(3))))) == 3
+
+
+def test_interrupting_the_commit_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vector_sink, "write_layer", interrupt)
+    sink = VectorSink(tmp_path / "a.gpkg", "EPSG:32633")
+    sink.write(batch(circles(3)))
+    with pytest.raises(KeyboardInterrupt):
+        sink.commit()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_full_disk_is_an_error_wherever_it_strikes_and_leaves_nothing(tmp_path, ending):
+    polygons = batch(circles(800))
+    write(tmp_path / f"a{ending}", polygons)
+    size = max(path.stat().st_size for path in tmp_path.iterdir())
+    for path in tmp_path.iterdir():
+        path.unlink()
+    for limit in [100, size // 3, size * 2 // 3, size - 5000, size - 1000, size - 1]:
+        with full_disk(limit), pytest.raises(WriteError, match="could not be written"):
+            write(tmp_path / f"a{ending}", polygons)
+        assert names(tmp_path) == [], f"with {limit} of {size} bytes"
