@@ -19,6 +19,7 @@ from geoseg.errors import ResolutionError, SceneError
 if TYPE_CHECKING:
     from geoseg.io.raster import RasterFile
 
+NOISE = 1e-4  # pixels: so much may absolute coordinates blur the place of a grid that shares a raster's corners
 ALIGNED = 0.05  # pixels: two grids that differ by less than this anywhere are taken as the same
 
 
@@ -136,18 +137,24 @@ class Placement:
 
 def place(shape: tuple[int, int], transform: Affine, grid: GeoBox) -> Placement:
     """How a raster of `shape` (height, width) with that transform lies on `grid`; both are in one CRS."""
-    affine = _tidy(~transform * grid.affine)
     rows, columns = grid.shape
+    affine = ~transform * grid.affine
+    for plain in (
+        Affine.scale(shape[1] / columns, shape[0] / rows),
+        Affine.translation(round(affine.c), round(affine.f)),
+    ):
+        if _gap(affine, plain, (rows, columns)) < NOISE:
+            affine = plain
     y, x = _reach(affine, shape, (rows, columns))
     offset = round(affine.f), round(affine.c)
-    ends = [(0, 0), (columns, 0), (0, rows), (columns, rows)]
-    gap = max(abs(v - w) for e in ends for v, w in zip(affine * e, (e[0] + offset[1], e[1] + offset[0]), strict=True))
-    return Placement(affine, offset if gap < ALIGNED else None, y, x)
+    aligned = _gap(affine, Affine.translation(offset[1], offset[0]), (rows, columns)) < ALIGNED
+    return Placement(affine, offset if aligned else None, y, x)
 
 
-def _tidy(affine: Affine) -> Affine:
-    """The affine without the noise that absolute coordinates leave in it."""
-    return Affine(*(round(v) if abs(v - round(v)) < 1e-9 else v for v in affine[:6]))
+def _gap(first: Affine, second: Affine, shape: tuple[int, int]) -> float:
+    """The largest distance along an axis between where two affines put the corners of a grid."""
+    ends = [(0, 0), (shape[1], 0), (0, shape[0]), (shape[1], shape[0])]
+    return max(abs(v - w) for end in ends for v, w in zip(first * end, second * end, strict=True))
 
 
 def _reach(affine: Affine, shape: tuple[int, int], grid: tuple[int, int]) -> tuple[Span, Span]:

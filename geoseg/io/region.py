@@ -131,19 +131,32 @@ def _brought(polygons: NDArray[Any], crs: Any, scene: Scene, name: str, *, own: 
 
 
 def _reprojected(polygons: NDArray[Any], move: Transformer, scene: Scene, name: str) -> NDArray[Any]:
-    """The polygons in the scene's CRS; what lies beyond the CRS's reach is cut off around the scene."""
-    moved = _moved(polygons, move)
-    broken = ~np.isfinite(shapely.bounds(moved)).all(axis=1)
-    if broken.any():
-        back = Transformer.from_crs(move.target_crs, move.source_crs, always_xy=True)
-        extent = _extent(scene)
-        around = shapely.box(*_moved(np.array([extent.buffer(extent.length / 8)]), back)[0].bounds)
-        near = shapely.intersection(polygons[broken], around)
-        moved[broken] = _moved(near, move)
+    """The polygons in the scene's CRS: only their parts around the scene, because far away a CRS may fail."""
+    near = _near(polygons, move, scene)
+    moved = _moved(near if len(near) else polygons, move)
     finite = moved[np.isfinite(shapely.bounds(moved)).all(axis=1)]
     parts = shapely.get_parts(shapely.make_valid(finite))
+    parts = parts[shapely.get_dimensions(parts) == 2]
     if len(parts) == 0:
-        raise RegionError(f"{name}: cannot be brought into the CRS of the scene {scene.name}; it lies too far away")
+        raise RegionError(f"{name}: misses the scene {scene.name} by far; choose a region that meets it")
+    return np.asarray(parts)
+
+
+def _near(polygons: NDArray[Any], move: Transformer, scene: Scene) -> NDArray[Any]:
+    """The parts of the polygons, in their own CRS, that lie in a wide box around the scene, or all of them."""
+    back = Transformer.from_crs(move.target_crs, move.source_crs, always_xy=True)
+    outline = shapely.segmentize(_extent(scene), _extent(scene).length / (4 * PIECES))
+    x, y = back.transform(*shapely.get_coordinates(outline).T)
+    degrees = bool(move.source_crs and move.source_crs.is_geographic)
+    if degrees and np.ptp(x) > 180:
+        x = np.where(x < 0, x + 360, x)  # the scene lies on the date line
+    if not (np.isfinite(x).all() and np.isfinite(y).all()) or (degrees and np.ptp(x) > 180):
+        return polygons
+    margin = max(np.ptp(x), np.ptp(y))
+    box = np.array([shapely.box(x.min() - margin, y.min() - margin, x.max() + margin, y.max() + margin)])
+    turns = (-360, 0, 360) if degrees else (0,)
+    around = shapely.union_all([_mapped(box, Affine.translation(turn, 0))[0] for turn in turns])
+    parts = shapely.get_parts(shapely.get_parts(shapely.intersection(polygons, around)))
     return np.asarray(parts[shapely.get_dimensions(parts) == 2])
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
@@ -56,6 +56,7 @@ def test_places_outside_the_crs_are_refused():
         ground_pixel(box("EPSG:4326", Affine(1, 0, 500_000, 0, -1, 5_000_000)))
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 300), st.integers(1, 300)),
     resolution=st.floats(0.3, 20),

@@ -43,7 +43,7 @@ def runs(draw, size):
     return [span for span in spans if draw(st.booleans())] or spans[:1]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), layout=st.sampled_from(sorted(LAYOUTS)), threads=st.integers(1, 3))
 def test_rows_are_the_files_pixels_however_they_are_cut(scenes, data, layout, threads):
     x = data.draw(st.tuples(st.integers(0, 169), st.integers(1, 170)).map(lambda p: Span(p[0], min(170, p[0] + p[1]))))

@@ -1,0 +1,187 @@
+"""Odd files, real and made: each is read right or refused clearly."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+from geoseg.core.tiling import Span
+from geoseg.errors import ReadError, SceneError
+from geoseg.io.grid import model_grid
+from geoseg.io.scene import open_scene
+from geoseg.io.stretch import measure_stretch
+from tests.factory import make_raster, pixel_values
+from tests.io.reading import read_all
+
+# name: (bands, ground resolution in metres, share of valid pixels)
+REAL = {
+    "RGB.byte.tif": (3, 300.0, 0.675),
+    "RGBA.uint16.tif": (3, 1.38, 0.489),
+    "clp.tif": (1, 66.95, 0.655),
+    "cog_dateline.tif": (1, 100.01, 1.0),
+    "cog_nodata_nan.tif": (1, 200.07, 0.489),
+    "cog_rgb_mask.tif": (3, 0.150, 0.969),
+    "cogeo.tif": (3, 0.472, 1.0),
+    "drone_australia_0018m.tif": (3, 0.018, 1.0),
+    "float_raster_with_nodata.tif": (1, 500.0, 0.628),
+    "hls_10band_float32_nodata.tif": (10, 30.01, 1.0),
+    "landsat_float64_equalearth_nan.tif": (1, 120.4, 0.527),
+    "landsat_int16_customproj.tif": (3, 30.0, 1.0),
+    "mosaic_cog3.tif": (3, 844.2, 0.657),
+    "rgb.tif": (3, 900.3, 0.698),
+    "rgbn_5m_4band.tif": (4, 5.0, 1.0),
+    "rotated.tif": (1, None, 1.0),
+    "s2_8band_uint16_utm33.tif": (8, 10.0, 1.0),
+    "sn3_vegas_pan_uint16.tif": (1, 0.270, 1.0),
+    "sn6_rotterdam_pan_uint16.tif": (1, 0.5, 1.0),
+    "sn6_sar_float32_nan.tif": (4, 4.5, 0.608),
+}
+
+
+def independent_mask(path) -> np.ndarray:
+    """The valid pixels as rasterio's own mask and NumPy tell them."""
+    with rasterio.open(path) as raster:
+        pixels = raster.read()
+        masks = raster.read_masks() > 0
+        count = raster.count - (raster.colorinterp[-1].name == "alpha")
+    together = masks[:count].any(axis=0) if pixels.dtype == np.uint8 else masks[:count].all(axis=0)
+    finite = np.isfinite(pixels[:count]).all(axis=0) if pixels.dtype.kind == "f" else True
+    return together & finite
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", sorted(REAL))
+def test_odd_real_files_are_read_right(data_dir, name):
+    path = data_dir / "robustness" / name
+    bands, resolution, share = REAL[name]
+    scene = open_scene(path)
+    assert len(scene.bands) == bands
+    assert scene.resolution == (None if resolution is None else pytest.approx(resolution, rel=0.01))
+    pixels, valid = read_all(scene, step=100)
+    with rasterio.open(path) as raster:
+        assert np.array_equal(pixels, raster.read(range(1, bands + 1)), equal_nan=True)
+    assert (valid == independent_mask(path)).all()
+    assert valid.mean() == pytest.approx(share, abs=0.02)
+    measure_stretch(scene, range(1, bands + 1), (2, 98))
+    if resolution is None:
+        return
+    smaller, held = read_all(scene, grid=model_grid(scene, 2 * resolution))
+    assert np.isfinite(smaller[:, held]).all()
+    for band, there in zip(smaller, pixels, strict=True):
+        assert band[held].mean() == pytest.approx(there[valid].mean(), rel=0.1)
+
+
+@pytest.mark.data
+def test_the_corrupt_file_is_told_of_and_can_be_read_around(data_dir):
+    scene = open_scene(data_dir / "robustness" / "corrupt.tif")
+    with pytest.raises(ReadError, match=r"corrupt\.tif: rows 512 to 1023, columns 512 to 1023"):
+        read_all(scene)
+    reader = scene.reader((1, 2, 3), on_bad_block="nodata")
+    (rows,) = reader.rows([Span(0, 1024)], Span(0, 1024))
+    expected = np.ones((1024, 1024), bool)
+    expected[512:, 512:] = False
+    assert (rows.valid == expected).all()
+    assert [(bad.y, bad.x) for bad in reader.bad_blocks] == [(Span(512, 1024), Span(512, 1024))]
+
+
+def test_a_scene_without_valid_pixels_is_read_as_such(tmp_path):
+    scene = open_scene(make_raster(tmp_path / "a.tif", data=np.zeros((3, 20, 20), "uint8"), nodata=0))
+    assert not read_all(scene)[1].any()
+    assert not read_all(scene, grid=model_grid(scene, 2.3))[1].any()
+
+
+def test_one_pixel_is_a_scene(tmp_path):
+    scene = open_scene(make_raster(tmp_path / "a.tif", shape=(1, 1), bands=1))
+    assert read_all(scene)[0].tolist() == [[[1]]]
+    assert read_all(scene, grid=model_grid(scene, 0.5))[0].tolist() == [[[1, 1], [1, 1]]]
+    assert model_grid(scene, 50).shape == (1, 1)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint16", "int32", "uint32", "float32", "float64"])
+def test_every_number_format_keeps_its_values(tmp_path, dtype):
+    data = pixel_values(2, (30, 40), "float64") - (100 if dtype[0] != "u" else 0)
+    data = np.clip(data, np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype[0] != "f" else data / 7
+    scene = open_scene(make_raster(tmp_path / "a.tif", data=data.astype(dtype)))
+    pixels, valid = read_all(scene, step=7)
+    assert pixels.dtype == dtype
+    assert (pixels == data.astype(dtype)).all()
+    assert valid.all()
+
+
+def test_a_sparse_giant_is_read_where_asked(tmp_path):
+    place = {"crs": "EPSG:32633", "transform": Affine(1, 0, 5e5, 0, -1, 5e6), "sparse_ok": True, "bigtiff": True}
+    layout = {"driver": "GTiff", "tiled": True, "blockxsize": 512, "blockysize": 512, "dtype": "uint8", "count": 1}
+    with rasterio.open(tmp_path / "giant.tif", "w", width=300_000, height=300_000, **layout, **place):
+        pass
+    scene = open_scene(tmp_path / "giant.tif")
+    (rows,) = scene.reader((1,)).rows([Span(200_000, 200_100)], Span(250_000, 250_300))
+    assert rows.pixels.shape == (1, 100, 300)
+    assert not rows.pixels.any()
+
+
+def test_a_vrt_and_a_path_inside_an_archive_are_scenes(tmp_path):
+    path = make_raster(tmp_path / "a.tif")
+    vrt = tmp_path / "b.vrt"
+    with rasterio.open(path) as raster:
+        from rasterio.shutil import copy
+
+        copy(raster, vrt, driver="VRT")
+    assert (read_all(open_scene(vrt))[0] == pixel_values(3, (64, 64))).all()
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.write(path, "a.tif")
+    assert (read_all(open_scene(f"/vsizip/{tmp_path}/c.zip/a.tif"))[0] == pixel_values(3, (64, 64))).all()
+
+
+class Ranged(SimpleHTTPRequestHandler):
+    """Serves byte ranges, and counts the bytes."""
+
+    sent = 0
+
+    def do_GET(self):
+        content = open(self.translate_path(self.path), "rb").read()  # noqa: SIM115, PTH123
+        asked = self.headers.get("Range", "").removeprefix("bytes=")
+        first, last = (int(n) for n in asked.split("-")) if asked else (0, len(content) - 1)
+        part = content[first : last + 1]
+        type(self).sent += len(part)
+        self.send_response(206 if asked else 200)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(part)))
+        self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(content)}")
+        self.end_headers()
+        self.wfile.write(part)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def address(tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Ranged, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_scene_is_read_over_http_in_parts(tmp_path, address):
+    noise = np.random.default_rng(0).integers(1, 255, (3, 1024, 1024), "uint8")
+    path = make_raster(tmp_path / "a.tif", data=noise, tiled=True, blockxsize=128, blockysize=128, compress="deflate")
+    Ranged.sent = 0
+    scene = open_scene(f"{address}/a.tif")
+    (rows,) = scene.reader((1, 2, 3)).rows([Span(900, 1000)], Span(700, 900))
+    assert (rows.pixels == noise[:, 900:1000, 700:900]).all()
+    assert Ranged.sent < path.stat().st_size / 3
+    assert scene.name == "a.tif"
+
+
+def test_missing_addresses_are_refused(address):
+    with pytest.raises(SceneError, match="cannot be opened"):
+        open_scene(f"{address}/none.tif")
