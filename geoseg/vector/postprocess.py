@@ -36,7 +36,8 @@ class PostprocessSettings:
 def postprocess(batch: RingBatch, ground: Ground, settings: PostprocessSettings) -> RawPolygons:
     """The components that are large enough, as valid polygons in pixel coordinates, in the order given.
 
-    A component's result depends on nothing but itself; its size is that of its pixels. Raises ResolutionError where metres are not known.
+    A component's result depends on nothing but itself, and its size is that of its pixels. Raises ResolutionError where
+    metres are not known.
     """
     if not settings.needs_metres or not len(batch):
         return batch.polygons()
@@ -88,8 +89,8 @@ def _simplify(geometry: NDArray[Any], sizes: NDArray[np.float64], tolerance: flo
 
     `sizes` (polygon, 2) are metres per pixel. Vertices are pixel corners, so that rounding takes them back exactly.
     """
-    measured = np.isfinite(sizes).all(axis=1)
-    sizes = np.where(measured[:, None], sizes, 1.0)
+    measured = np.isfinite(sizes[:, 0] * sizes[:, 1])
+    sizes = np.where(np.isfinite(sizes), sizes, 1.0)
     simple = shapely.simplify(_scaled(geometry, sizes), tolerance, preserve_topology=True)
     simple = shapely.transform(_scaled(simple, 1 / sizes), np.rint)
     good = measured & shapely.is_valid(simple) & ~shapely.is_empty(simple)

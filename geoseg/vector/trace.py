@@ -130,12 +130,8 @@ def _union(store: Store, one: int, other: int) -> None:
     one, other = find(components, one), find(components, other)
     if one == other:
         return
-    keep, gone = min(one, other), max(one, other)
+    keep, gone = min(one, other), max(one, other)  # the lower label was given first: its first pixel stays
     components[gone, PARENT] = keep
-    y, x = components[gone, FIRST_Y], components[gone, FIRST_X]
-    if y < components[keep, FIRST_Y] or (y == components[keep, FIRST_Y] and x < components[keep, FIRST_X]):
-        components[keep, FIRST_Y] = y
-        components[keep, FIRST_X] = x
     components[keep, LAST_Y] = max(components[keep, LAST_Y], components[gone, LAST_Y])
     components[keep, EDGE] |= components[gone, EDGE]
     for field in (PIXELS, SCORES, VERTICES):

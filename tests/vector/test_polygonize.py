@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geoseg.vector import polygonize
+from geoseg.vector.polygonize import Polygonizer
+from tests.vector.rasters import (
+    NODATA,
+    as_multiset,
+    class_rasters,
+    components,
+    gdal_polygons,
+    trace,
+    unhurried,
+    wkbs,
+)
+
+CUTS = st.lists(st.integers(0, 40), max_size=5).map(tuple)
+
+
+@unhurried
+@given(class_rasters(), CUTS, st.sampled_from([0, 1, None]))
+def test_polygons_are_those_of_gdal(raster, cuts, background):
+    polygons = trace(raster, cuts, background=background).polygons()
+    assert as_multiset(polygons.class_id, polygons.geometry) == gdal_polygons(raster, background)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_polygons_of_noise_are_those_of_gdal_and_valid(classes):
+    raster = np.random.default_rng(classes).integers(0, classes, (150, 121), dtype=np.uint8)
+    polygons = trace(raster, (1, 2, 100, 133)).polygons()
+    assert shapely.is_valid(polygons.geometry).all()
+    assert as_multiset(polygons.class_id, polygons.geometry) == gdal_polygons(raster, 0)
+
+
+@unhurried
+@given(class_rasters())
+def test_polygons_are_valid_and_cover_their_pixels_only(raster):
+    polygons = trace(raster).polygons()
+    assert shapely.is_valid(polygons.geometry).all()
+    assert np.array_equal(shapely.area(polygons.geometry), polygons.pixels)
+    numbers = components(raster, polygons)
+    classes = np.append(polygons.class_id, 0)[numbers]
+    assert np.array_equal(classes, np.where(raster == NODATA, 0, raster))
+
+
+@unhurried
+@given(class_rasters(), CUTS, st.data())
+def test_strips_of_any_height_give_the_same_rows_in_the_same_order(raster, cuts, data):
+    scores = np.random.default_rng(data.draw(st.integers(0, 9))).integers(0, 255, raster.shape, dtype=np.uint8)
+    whole, cut = trace(raster, scores=scores), trace(raster, cuts, scores=scores)
+    assert wkbs(whole.polygons()) == wkbs(cut.polygons())
+    for name in ("class_id", "pixels", "score_sum", "touches_edge", "enclosed"):
+        assert np.array_equal(getattr(whole, name), getattr(cut, name)), name
+
+
+def test_rows_closed_within_a_strip_change_nothing(monkeypatch):
+    raster = np.random.default_rng(5).integers(0, 3, (90, 40), dtype=np.uint8)
+    expected = wkbs(trace(raster).polygons())
+    for pixels in (1, 40 * 7):
+        monkeypatch.setattr(polygonize, "CHUNK_PIXELS", pixels)
+        assert wkbs(trace(raster).polygons()) == expected
+
+
+@unhurried
+@given(class_rasters())
+def test_order_is_that_of_the_last_row_then_the_first_pixel(raster):
+    polygons = trace(raster).polygons()
+    numbers = components(raster, polygons)
+    keys = []
+    for number in range(len(polygons)):
+        y, x = np.nonzero(numbers == number)  # in row order: the first is the topmost, then leftmost
+        keys.append((y.max(), y[0], x[0]))
+    assert keys == sorted(keys)
+
+
+@unhurried
+@given(class_rasters())
+def test_rings_start_at_their_first_corner_and_turn_at_every_one(raster):
+    for polygon in trace(raster).polygons().geometry:
+        for number, ring in enumerate([polygon.exterior, *polygon.interiors]):
+            points = np.array(ring.coords)[:-1]
+            order = np.lexsort((points[:, 0], points[:, 1]))
+            assert order[0] == 0
+            turns = np.diff(np.vstack([points[-1:], points, points[:1]]), axis=0)
+            assert not (turns[:-1] * turns[1:]).any()  # a side along x is followed by one along y, and the reverse
+            # y runs down, so that counterclockwise on the screen is clockwise in numbers
+            assert shapely.is_ccw(ring) == (number > 0)
+
+
+@unhurried
+@given(class_rasters(), st.integers(0, 99))
+def test_scores_and_edges_are_those_of_the_pixels(raster, seed):
+    check_scores_and_edges(raster, np.random.default_rng(seed).integers(0, 255, raster.shape, dtype=np.uint8))
+
+
+def test_what_is_known_of_parts_goes_to_the_whole():
+    raster = np.zeros((5, 7), np.uint8)
+    raster[1:4, 1] = raster[2:4, 5] = raster[3, 1:6] = 1
+    raster[2, 6] = NODATA  # beside the second part, before both meet
+    check_scores_and_edges(raster, np.arange(35, dtype=np.uint8).reshape(5, 7))
+    check_scores_and_edges(raster[:, ::-1], np.arange(35, dtype=np.uint8).reshape(5, 7))
+
+
+def check_scores_and_edges(raster, scores):
+    polygons = trace(raster, (3,), scores=scores).polygons()
+    numbers = components(raster, polygons)
+    framed = np.pad(raster, 1, constant_values=NODATA) == NODATA
+    beside = framed[:-2, 1:-1] | framed[2:, 1:-1] | framed[1:-1, :-2] | framed[1:-1, 2:]
+    for number in range(len(polygons)):
+        inside = numbers == number
+        assert polygons.score_sum[number] == scores[inside].sum()
+        assert polygons.touches_edge[number] == beside[inside].any()
+
+
+@unhurried
+@given(class_rasters(), st.sampled_from([0, 2]))
+def test_rings_know_what_they_hold_besides_background(raster, background):
+    batch = trace(raster, (2,), background=background)
+    for number, polygon in enumerate(batch.polygons().geometry):
+        rings = range(batch.polygon_offsets[number], batch.polygon_offsets[number + 1])
+        for ring, outline in zip(rings, [polygon.exterior, *polygon.interiors], strict=True):
+            filled = shapely.Polygon(outline)
+            inside = rasterio.features.rasterize([filled], out_shape=raster.shape) == 1
+            assert batch.ring_areas()[ring] == filled.area == inside.sum()
+            assert batch.enclosed[ring] == (raster[inside] != background).sum()
+
+
+def test_a_ring_that_pinches_itself_becomes_a_hole_that_touches():
+    raster = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 0]], np.uint8)
+    (polygon,) = trace(raster).polygons().geometry
+    assert polygon.is_valid
+    assert polygon.equals(shapely.from_wkt("POLYGON ((0 0, 0 3, 2 3, 2 2, 3 2, 3 0, 0 0), (1 1, 2 1, 2 2, 1 2, 1 1))"))
+
+
+def test_pixels_that_meet_at_a_corner_are_two_objects():
+    polygons = trace(np.array([[1, 0], [0, 1]], np.uint8)).polygons()
+    assert polygons.pixels.tolist() == [1, 1]
+
+
+def test_coordinates_start_at_the_origin():
+    raster = np.array([[0, 1]], np.uint8)
+    (polygon,) = trace(raster, origin=(100, 20)).polygons().geometry
+    assert polygon.bounds == (101, 20, 102, 21)
+
+
+def test_objects_come_out_as_soon_as_they_have_ended():
+    polygonizer = Polygonizer(3, 4, background=0)
+    assert len(polygonizer.feed(np.array([[1, 0, 1]], np.uint8))) == 0
+    first = polygonizer.feed(np.array([[0, 0, 1]], np.uint8))
+    assert first.points.tolist() == [[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]]
+    assert len(polygonizer.feed(np.array([[0, 0, 1], [0, 0, 1]], np.uint8))) == 0
+    assert polygonizer.finish().pixels.tolist() == [4]
+
+
+def test_an_empty_raster_gives_an_empty_batch():
+    polygons = trace(np.zeros((5, 7), np.uint8)).polygons()
+    assert len(polygons) == 0
+    assert polygons.geometry.shape == polygons.class_id.shape == polygons.touches_edge.shape == (0,)
+
+
+def test_memory_does_not_grow_with_rows():
+    polygonizer = Polygonizer(256, 64 * 200, background=0)
+    noise = np.random.default_rng(0)
+
+    def room() -> int:
+        return sum(array.nbytes for array in polygonizer._store)
+
+    sizes = []
+    for _ in range(200):
+        strip = (noise.random((64, 256)) < 0.4).astype(np.uint8)
+        strip[:2] = 0
+        polygonizer.feed(strip)
+        sizes.append(room())
+    assert sizes[-1] == sizes[20]
+
+
+def test_one_object_across_thousands_of_rows_is_whole():
+    raster = np.zeros((5000, 9), np.uint8)
+    raster[:, ::2] = 1
+    raster[-1] = 1
+    batch = trace(raster, tuple(range(0, 5000, 64)))
+    assert batch.pixels.tolist() == [5 * 5000 + 4]
+    assert len(batch.points) == 4 * 5 + 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((2, 4), "expected 5 columns and at most 3 rows"), ((4, 5), "at most 3 rows"), ((5,), "does not fit")],
+)
+def test_a_strip_that_does_not_fit_is_refused(shape, expected):
+    with pytest.raises(ValueError, match=expected):
+        Polygonizer(5, 3, background=0).feed(np.zeros(shape, np.uint8))
+
+
+def test_scores_of_another_shape_or_of_some_strips_only_are_refused():
+    polygonizer = Polygonizer(5, 3, background=0)
+    strip = np.zeros((1, 5), np.uint8)
+    with pytest.raises(ValueError, match="expected that of the classes"):
+        polygonizer.feed(strip, np.zeros((1, 4), np.uint8))
+    polygonizer.feed(strip, strip)
+    with pytest.raises(ValueError, match="either all strips"):
+        polygonizer.feed(strip)
+
+
+def test_missing_rows_are_noticed_at_the_end():
+    polygonizer = Polygonizer(5, 3, background=0)
+    polygonizer.feed(np.zeros((2, 5), np.uint8))
+    with pytest.raises(ValueError, match="2 rows were fed; expected 3"):
+        polygonizer.finish()
+
+
+@pytest.mark.data
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "kitsap_buildings/kitsap11_mask.tif",
+        "massachusetts_roads/10078660_15_mask.tif",
+        "dubai_landcover/tile1_001_mask.png",
+    ],
+)
+def test_polygons_of_real_masks_are_those_of_gdal(data_dir: Path, path):
+    with rasterio.open(data_dir / path) as source:
+        raster = source.read(1)[:1500, :1500]
+    raster = np.minimum(raster, 254).astype(np.uint8)
+    polygons = trace(raster, (100, 512, 777)).polygons()
+    assert len(polygons) > 0
+    assert shapely.is_valid(polygons.geometry).all()
+    assert as_multiset(polygons.class_id, polygons.geometry) == gdal_polygons(raster, 0)
+    burnt = rasterio.features.rasterize(
+        zip(polygons.geometry, polygons.class_id, strict=True), out_shape=raster.shape, dtype="uint8"
+    )
+    assert np.array_equal(burnt, raster)
