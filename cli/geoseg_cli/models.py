@@ -83,9 +83,7 @@ def verify(model: str, as_json: bool) -> None:
 
         show_verification(report)
     if not report["passed"]:
-        raise ModelError(
-            f"{report['path']}: is not a whole model; expected every check to pass: fetch or export it again"
-        )
+        raise ModelError(f"{report['path']}: a check failed; expected a whole model: fetch or export it again")
 
 
 @models.command()

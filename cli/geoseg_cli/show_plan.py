@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geoseg_cli.tables import facts
-from geoseg_cli.words import crs, phrase, shape, size
+from geoseg_cli.words import crs, number_of, phrase, shape, size
 
 Rows = list[tuple[str, str]]
 
@@ -38,8 +38,8 @@ def _work(plan: Mapping[str, Any]) -> Rows:
     computing = [
         plan["device"],
         plan["precision"],
-        f"{plan['threads']} threads",
-        f"{plan['batch_size']} tiles at a time",
+        number_of(plan["threads"], "thread"),
+        f"{number_of(plan['batch_size'], 'tile')} at a time",
     ]
     return [
         ("area", _area(plan["region"])),

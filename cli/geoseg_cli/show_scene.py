@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geoseg_cli.tables import facts, show, show_checks
-from geoseg_cli.words import crs, phrase, shape, size
+from geoseg_cli.words import crs, number_of, phrase, shape, size
 
 
 def show_scene(found: Mapping[str, Any]) -> None:
@@ -44,5 +44,7 @@ def _task(task: Mapping[str, Any]) -> str:
         return f"{task['task']}: {task['reason']}"
     grid, tiles = task["grid"], task["tiles"]
     resampled = f", resampled to {grid['resolution_m']:.4g} m per pixel" if grid["resampled"] else ""
-    cost = f"{tiles['planned']:,} tiles of {tiles['size']} pixels, about {size(task['memory_bytes'])} of memory"
+    cost = (
+        f"{number_of(tiles['planned'], 'tile')} of {tiles['size']} pixels, about {size(task['memory_bytes'])} of memory"
+    )
     return f"{task['task']}: {cost}{resampled} (model {task['model']})"

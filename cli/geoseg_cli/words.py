@@ -16,6 +16,11 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def number_of(count: int, thing: str) -> str:
+    """A count with its noun: 1 tile, 64 tiles."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
 def shape(height_width: Sequence[int]) -> str:
     """Height and width in pixels, as width × height: what image viewers say."""
     height, width = height_width
@@ -48,7 +53,7 @@ def crs(text: str | None) -> str:
     name = re.match(r'\s*[A-Z_]+\["([^"]*)"', text)
     if name is None:
         return text
-    code = re.search(r'(?:AUTHORITY|ID)\["(\w+)",\s*"?(\w+)"?\]+\s*$', text)
+    code = re.search(r'(?:AUTHORITY|ID)\["(\w+)",\s*"?(\w+)"?\]\]\s*$', text)
     return f"{name[1]} ({code[1]}:{code[2]})" if code else name[1]
 
 
