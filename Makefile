@@ -55,8 +55,6 @@ demo/scene.tif: demo/$(DEMO_WHEEL) examples/mosaic_tiles.py | $(VENV)/.installed
 demo: demo/scene.tif $(VENV)/.installed
 	$(BIN)/geoseg predict demo/scene.tif --task buildings -o demo/buildings.gpkg --preview demo/preview.png --overwrite
 	@$(BIN)/python examples/describe_polygons.py demo/buildings.gpkg
-	@echo 'polygons: demo/buildings.gpkg    picture: demo/preview.png'
-	@echo 'imagery: (c) OpenAerialMap contributors / HOT, CC-BY-4.0'
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check
