@@ -61,7 +61,7 @@ ARGUMENTS = {"encoder": "tu-tf_efficientnet_lite0", "decoder_channels": (128, 64
 CLASSES = ClassSet(
     classes=(
         ClassInfo(id=0, name="background", colour="#000000"),
-        ClassInfo(id=1, name="building", colour="#e4572e", kind="thing"),
+        ClassInfo(id=1, name="building", colour="#ffb000", kind="thing"),
     )
 )
 ATTRIBUTION = (
@@ -82,7 +82,8 @@ LIMITS = (
     "outskirts of Banepa), and tall houses are off by 1 to 2 m. Roofs that touch come out as one polygon. Bare rock, "
     "paved yards, greenhouses and vehicles may be taken for roofs; thatch, and roofs under trees or in deep shadow, "
     "may be missed. Not for decisions about people without checking the result by eye. Kampala, and everything on the "
-    "ground of northern Banepa, was kept out of the training."
+    "ground of northern Banepa, was kept out of the training; the resolution of 0.3 m was chosen among 0.25, 0.3, "
+    "0.4 and 0.53 m on northern Banepa."
 )
 
 
@@ -262,7 +263,7 @@ def card_of(steps: int, metrics: tuple[Metric, ...]) -> ModelCard:
         arguments=ARGUMENTS,
         bands=("red", "green", "blue"),
         resolution=0.3,
-        resolution_range=(0.05, 0.8),
+        resolution_range=(0.01, 0.75),
         dtype="uint8",
         value_range=(0.0, 255.0),
         mean=MEAN,

@@ -77,6 +77,11 @@ def match(wanted: Sequence[str], available: Sequence[str | None], scene: str) ->
     """
     listed = ", ".join(f"{i}={name or '?'}" for i, name in enumerate(available, 1)) or "none"
     numbers = ",".join(map(str, range(1, len(wanted) + 1)))
+    if len(available) < len(wanted):
+        raise BandError(
+            f"{scene}: found {len(available)} band(s) ({listed}); the model eats {len(wanted)}: {', '.join(wanted)}; "
+            "choose a model for such imagery, or add the missing bands with --band NAME=FILE"
+        )
     remedy = (
         f"choose them in the model's order with --bidx (for instance --bidx {numbers}), "
         "name them with --band-names, or say what took the picture with --sensor"

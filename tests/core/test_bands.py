@@ -42,6 +42,11 @@ def test_a_missing_band_is_asked_for_with_what_was_found():
         match(("red", "nir"), (None, "red"), "scene.tif")
 
 
+def test_too_few_bands_are_not_answered_with_indices_that_are_not_there():
+    with pytest.raises(BandError, match=r"found 1 band\(s\).*eats 3: red, green, blue; choose a model"):
+        match(("red", "green", "blue"), (None,), "scene.tif")
+
+
 def test_a_band_that_stands_twice_is_never_guessed():
     with pytest.raises(BandError, match="more than once"):
         match(("red",), ("red", "red"), "scene.tif")
