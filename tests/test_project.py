@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import itertools
 import json
@@ -102,6 +103,35 @@ def test_version_stands_in_one_place():
     assert "version" in PYPROJECT["project"]["dynamic"]
     assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "geoseg/__init__.py"
     assert importlib.metadata.version("geoseg") == geoseg.__version__
+
+
+def _imported(*folders: str) -> set[str]:
+    """Top-level names of the packages that Python files import, wherever in the file."""
+    names = set()
+    for path in (p for folder in folders for p in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"geoseg", "geoseg_cli", "tests"}
+
+
+@pytest.mark.parametrize(
+    ("folders", "extras"),
+    [(("geoseg", "cli"), ("stac",)), (("examples", "recipes"), ()), (("tests",), ("stac", "test"))],
+)
+def test_imported_packages_are_declared(folders, extras):
+    project = PYPROJECT["project"]
+    wanted = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    declared = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in wanted}
+    providers = importlib.metadata.packages_distributions()
+    missing = {
+        name
+        for name in _imported(*folders)
+        if not declared & {provider.lower().replace("_", "-") for provider in providers.get(name, ["?"])}
+    }
+    assert not missing
 
 
 def test_no_file_names_a_path_of_one_machine():
