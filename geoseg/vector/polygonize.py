@@ -10,7 +10,8 @@ import shapely
 from numpy.typing import NDArray
 
 from geoseg.core.classes import NODATA
-from geoseg.vector import trace
+from geoseg.vector import store, trace
+from geoseg.vector.rings import arrange
 
 CHUNK_PIXELS = 1 << 20  # polygons are closed after so many pixels at the latest, so that their memory is free again
 UNSCORED = -1
@@ -148,8 +149,8 @@ class Polygonizer:
         if background is not None:
             kinds[background] = trace.BACKGROUND
         kinds[nodata] = trace.NODATA
-        self._columns = trace.new_columns(width, kinds, nodata)
-        self._store = trace.new_store(width)
+        self._columns = store.new_columns(width, kinds, nodata)
+        self._store = store.new_store(width)
         self._width, self._height, self._nodata = width, height, nodata
         self._origin = np.array(origin, np.int32)
         self._scored: bool | None = None
@@ -194,7 +195,7 @@ class Polygonizer:
             row = trace.sweep(self._columns, self._store, class_ids[:end], scores[:end], row)
             batches.append(self._close())
             if row < end:
-                self._store = trace.make_room(self._store)
+                self._store = store.make_room(self._store)
         return join(batches) if batches else self._close()
 
     def _close(self) -> RingBatch:
@@ -207,7 +208,7 @@ class Polygonizer:
         trace.forget(self._columns, self._store)
         firsts = rings.points[rings.first]
         by_place = np.lexsort((firsts[:, 0], firsts[:, 1], rings.owner))
-        points, ring_offsets = trace.arrange(rings, by_place)
+        points, ring_offsets = arrange(rings, by_place)
         points += self._origin
         return RingBatch(
             points=points,

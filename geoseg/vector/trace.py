@@ -17,15 +17,13 @@ links are exchanged when the component ends: the ring falls into rings that touc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-P = ParamSpec("P")
-R = TypeVar("R")
+from geoseg.vector.compiled import compiled
+from geoseg.vector.rings import Rings
 
 # What a pixel value is.
 BACKGROUND, NODATA, FOREGROUND = 0, 1, 2
@@ -78,29 +76,7 @@ class Store(NamedTuple):
     counts: NDArray[np.int64]
 
 
-class Rings(NamedTuple):
-    """Rings of ended components, in no order: ring i is `points[offsets[i] : offsets[i + 1]]`, (x, y), not closed.
-
-    `first` is the place of the topmost, then leftmost point; `owner` counts the components as they were given.
-    """
-
-    points: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    first: NDArray[np.int64]
-    owner: NDArray[np.int64]
-    content: NDArray[np.int64]
-
-
-def _compiled(kernel: Callable[P, R]) -> Callable[P, R]:
-    """The kernel as machine code, kept on disk between runs where a folder for it can be written."""
-    try:
-        compiled: Callable[P, R] = numba.njit(nogil=True, cache=True)(kernel)
-    except RuntimeError:  # numba found neither the package's folder nor the user's cache writable
-        compiled = numba.njit(nogil=True)(kernel)
-    return compiled
-
-
-@_compiled
+@compiled
 def find(components: NDArray[np.int64], label: int) -> int:
     """The root of a label; the path to it is halved."""
     while components[label, PARENT] != label:
@@ -109,7 +85,7 @@ def find(components: NDArray[np.int64], label: int) -> int:
     return label
 
 
-@_compiled
+@compiled
 def _new_component(store: Store, class_id: int, x: int, y: int) -> int:
     label = int(store.counts[LABELS])
     store.counts[LABELS] += 1
@@ -124,7 +100,7 @@ def _new_component(store: Store, class_id: int, x: int, y: int) -> int:
     return label
 
 
-@_compiled
+@compiled
 def _union(store: Store, one: int, other: int) -> None:
     components = store.components
     one, other = find(components, one), find(components, other)
@@ -144,7 +120,7 @@ def _union(store: Store, one: int, other: int) -> None:
         components[keep, TAIL] = components[gone, TAIL]
 
 
-@_compiled
+@compiled
 def _new_vertex(store: Store, x: int, y: int, label: int, content: int) -> int:
     counts = store.counts
     vertices = store.vertices
@@ -170,7 +146,7 @@ def _new_vertex(store: Store, x: int, y: int, label: int, content: int) -> int:
     return vertex
 
 
-@_compiled
+@compiled
 def _skip(words: NDArray[np.uint64], word: int, x: int, width: int) -> int:
     """The corner to go on with, from `x` on: around those between, both rows hold `word` only."""
     while x <= width and words[0, x // PAD + 1] == word and words[1, x // PAD + 1] == word:
@@ -178,15 +154,14 @@ def _skip(words: NDArray[np.uint64], word: int, x: int, width: int) -> int:
     return x
 
 
-@_compiled
+@compiled
 def _cross(columns: Columns, store: Store, scores: NDArray[np.uint8], row: int) -> None:  # noqa: C901 - one pass
     """Pass the row line between the last row and the next, whose scores are `scores[row]`.
 
     Around corner `x` are the pixels north west, north east, south east and south west; between them the sides north,
     east, south and west, true where the pixels differ.
     """
-    kinds, words, labels, passed = columns.kinds, columns.words, columns.labels, columns.passed
-    down, up = columns.down, columns.up
+    kinds, labels, passed, down, up = columns.kinds, columns.labels, columns.passed, columns.down, columns.up
     components, vertices = store.components, store.vertices
     y = store.counts[ROWS]
     above, below = columns.lines[(y + 1) % 2], columns.lines[y % 2]
@@ -201,7 +176,7 @@ def _cross(columns: Columns, store: Store, scores: NDArray[np.uint8], row: int) 
     while x < width:
         x += 1
         if x % PAD == 0 and nw == sw:
-            x = _skip(words, columns.repeated[nw], x, width)
+            x = _skip(columns.words, columns.repeated[nw], x, width)
             if x > width:
                 break
         ne, se = above[x + PAD], below[x + PAD]
@@ -288,14 +263,13 @@ def _cross(columns: Columns, store: Store, scores: NDArray[np.uint8], row: int) 
         nw, sw = ne, se
 
 
-@_compiled
+@compiled
 def sweep(columns: Columns, store: Store, class_ids: NDArray[np.uint8], scores: NDArray[np.uint8], row: int) -> int:
     """The index of the first row, from `row` on, for which there is no room left, or the number of rows.
 
     `class_ids` is (y, x), `scores` the same or (0, 0).
     """
-    width = class_ids.shape[1]
-    counts = store.counts
+    width, counts = class_ids.shape[1], store.counts
     while row < class_ids.shape[0]:
         places = store.vertices.shape[0] - counts[USED] + counts[FREED]
         if places < VERTICES_A_CORNER * (width + 1) or store.components.shape[0] - counts[LABELS] < width:
@@ -308,20 +282,20 @@ def sweep(columns: Columns, store: Store, class_ids: NDArray[np.uint8], scores: 
     return row
 
 
-@_compiled
+@compiled
 def ended(store: Store) -> NDArray[np.int64]:
     """The roots of components that have no pixel in the last row swept, in no order."""
     components, counts = store.components, store.counts
     found = np.empty(counts[LABELS], np.int64)
-    count = 0
+    count, last = 0, counts[ROWS] - 1
     for label in range(counts[LABELS]):
-        if components[label, PARENT] == label and components[label, LAST_Y] < counts[ROWS] - 1:
+        if components[label, PARENT] == label and components[label, LAST_Y] < last:
             found[count] = label
             count += 1
     return found[:count].copy()
 
 
-@_compiled
+@compiled
 def _meet(vertices: NDArray[np.int32], head: int) -> None:
     """Exchange the links of twins that turned out to belong to one component; forget twins in another one.
 
@@ -347,7 +321,7 @@ def _meet(vertices: NDArray[np.int32], head: int) -> None:
         vertex = vertices[vertex, CHAIN]
 
 
-@_compiled
+@compiled
 def _walk(store: Store, start: int, points: NDArray[np.int32], count: int) -> tuple[int, int, int]:
     """The number of points after a ring was added, the place of its first, and what it encloses.
 
@@ -372,7 +346,7 @@ def _walk(store: Store, start: int, points: NDArray[np.int32], count: int) -> tu
     return count, first, abs(content)
 
 
-@_compiled
+@compiled
 def close(store: Store, roots: NDArray[np.int64]) -> Rings:
     """The rings of ended components; the places of their vertices become free."""
     components, vertices, counts = store.components, store.vertices, store.counts
@@ -403,7 +377,7 @@ def close(store: Store, roots: NDArray[np.int64]) -> Rings:
     return Rings(points, offsets[: rings + 1], first[:rings], owner[:rings], content[:rings])
 
 
-@_compiled
+@compiled
 def forget(columns: Columns, store: Store) -> None:
     """Renumber the components that go on below the last row swept, so that the numbers of the others are free."""
     components, counts, labels = store.components, store.counts, columns.labels
@@ -424,62 +398,3 @@ def forget(columns: Columns, store: Store) -> None:
                 components[numbers[label], field] = components[label, field]
             components[numbers[label], PARENT] = numbers[label]
     counts[LABELS] = count
-
-
-@_compiled
-def arrange(rings: Rings, order: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Points (x, y) and offsets of the rings in that order, each from its first point round to it again."""
-    offsets = np.zeros(order.size + 1, np.int64)
-    for place in range(order.size):
-        ring = order[place]
-        offsets[place + 1] = offsets[place] + rings.offsets[ring + 1] - rings.offsets[ring] + 1
-    points = np.empty((offsets[-1], 2), np.int32)
-    for place in range(order.size):
-        start, stop = rings.offsets[order[place]], rings.offsets[order[place] + 1]
-        source = rings.first[order[place]]
-        for target in range(offsets[place], offsets[place + 1]):
-            points[target, 0], points[target, 1] = rings.points[source, 0], rings.points[source, 1]
-            source = source + 1 if source + 1 < stop else start
-    return points, offsets
-
-
-def new_columns(width: int, kinds: NDArray[np.uint8], outside: int) -> Columns:
-    """Columns before the first row of a raster `width` pixels wide; `kinds` (256,) says what each value is."""
-    lines = np.full((2, PAD * (width // PAD + 3)), outside, np.uint8)
-    return Columns(
-        kinds=kinds,
-        lines=lines,
-        words=lines.view(np.uint64),
-        repeated=np.arange(256, dtype=np.uint64) * np.uint64(0x0101010101010101),
-        labels=np.zeros(width + 2, np.int64),
-        down=np.full(width + 1, NONE, np.int64),
-        up=np.full(width + 1, NONE, np.int64),
-        passed=np.zeros(width + 1, np.int64),
-    )
-
-
-def new_store(width: int) -> Store:
-    """An empty store with room for a few rows."""
-    places = 2 * VERTICES_A_CORNER * (width + 1)
-    return Store(
-        vertices=np.empty((places, VERTEX_FIELDS), np.int32),
-        content=np.empty(places, np.int64),
-        components=np.empty((2 * (width + 1), COMPONENT_FIELDS), np.int64),
-        counts=np.array([NONE, 0, 0, 0, 0], np.int64),
-    )
-
-
-def make_room(store: Store) -> Store:
-    """The store with room for another row at least; arrays that are more than half full are doubled."""
-    vertices, content, components = store.vertices, store.content, store.components
-    if 2 * int(store.counts[USED] - store.counts[FREED]) > len(vertices):
-        vertices, content = _doubled(vertices), _doubled(content)
-    if 2 * int(store.counts[LABELS]) > len(components):
-        components = _doubled(components)
-    return store._replace(vertices=vertices, content=content, components=components)
-
-
-def _doubled(array: NDArray[Any]) -> NDArray[Any]:
-    larger = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
-    larger[: len(array)] = array
-    return larger
