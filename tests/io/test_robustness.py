@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from affine import Affine
 
 from geoseg.core.tiling import Span
@@ -129,56 +132,29 @@ def test_a_vrt_and_a_path_inside_an_archive_are_scenes(tmp_path):
     path = make_raster(tmp_path / "a.tif")
     vrt = tmp_path / "b.vrt"
     with rasterio.open(path) as raster:
-        from rasterio.shutil import copy
-
-        copy(raster, vrt, driver="VRT")
+        rasterio.shutil.copy(raster, vrt, driver="VRT")
     assert (read_all(open_scene(vrt))[0] == pixel_values(3, (64, 64))).all()
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
         archive.write(path, "a.tif")
     assert (read_all(open_scene(f"/vsizip/{tmp_path}/c.zip/a.tif"))[0] == pixel_values(3, (64, 64))).all()
 
 
-class Ranged(SimpleHTTPRequestHandler):
-    """Serves byte ranges, and counts the bytes."""
-
-    sent = 0
-
-    def do_GET(self):
-        content = open(self.translate_path(self.path), "rb").read()  # noqa: SIM115, PTH123
-        asked = self.headers.get("Range", "").removeprefix("bytes=")
-        first, last = (int(n) for n in asked.split("-")) if asked else (0, len(content) - 1)
-        part = content[first : last + 1]
-        type(self).sent += len(part)
-        self.send_response(206 if asked else 200)
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(content)}")
-        self.end_headers()
-        self.wfile.write(part)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def address(tmp_path):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Ranged, directory=str(tmp_path)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    script = Path(__file__).with_name("range_server.py")
+    with subprocess.Popen([sys.executable, script, tmp_path], stdout=subprocess.PIPE, text=True) as server:
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        server.kill()
 
 
 def test_a_scene_is_read_over_http_in_parts(tmp_path, address):
     noise = np.random.default_rng(0).integers(1, 255, (3, 1024, 1024), "uint8")
     path = make_raster(tmp_path / "a.tif", data=noise, tiled=True, blockxsize=128, blockysize=128, compress="deflate")
-    Ranged.sent = 0
     scene = open_scene(f"{address}/a.tif")
     (rows,) = scene.reader((1, 2, 3)).rows([Span(900, 1000)], Span(700, 900))
     assert (rows.pixels == noise[:, 900:1000, 700:900]).all()
-    assert Ranged.sent < path.stat().st_size / 3
+    with urllib.request.urlopen(f"{address}/sent") as answer:
+        assert int(answer.read()) < path.stat().st_size / 3
     assert scene.name == "a.tif"
 
 
