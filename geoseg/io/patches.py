@@ -17,6 +17,7 @@ from rasterio.windows import Window
 
 from geoseg.core.protocols import BadBlock
 from geoseg.core.tiling import Span
+from geoseg.io.damage import damage_is_an_error
 from geoseg.io.grid import ALIGNED, Placement
 from geoseg.io.raster import RasterFile, open_raster, reason, validity
 from geoseg.io.subset import needs_subset, subset
@@ -71,12 +72,9 @@ class Patches:
         window = Window(x.start + origin[1], y.start + origin[0], x.size, y.size)
         try:
             handle = self._handle(part, bands)
-            handle.dataset.read(list(handle.bands), window=window, out=out)
-            valid = validity(out, part.file, bands)
-            if handle.alpha:
-                valid = _both(valid, handle.dataset.read(handle.alpha, window=window) != 0)
-            elif part.file.masked:
-                valid = _both(valid, handle.dataset.read_masks(handle.bands[0], window=window) != 0)
+            with damage_is_an_error():
+                handle.dataset.read(list(handle.bands), window=window, out=out)
+                valid = _both(validity(out, part.file, bands), handle.mask(window))
         except RasterioError:
             self._forget(part, bands)
             raise
@@ -128,6 +126,13 @@ class _Handle:
     sources: tuple[Any, ...]
     bands: tuple[int, ...]
     alpha: int | None
+    masked: bool
+
+    def mask(self, window: Window) -> Valid:
+        """Where the alpha band, or the mask, has data: (y, x), or None where there is neither."""
+        if self.alpha is not None:
+            return np.asarray(self.dataset.read(self.alpha, window=window) != 0)
+        return np.asarray(self.dataset.read_masks(self.bands[0], window=window) != 0) if self.masked else None
 
     def close(self) -> None:
         for dataset in (self.dataset, *self.sources):
@@ -135,11 +140,13 @@ class _Handle:
 
 
 def _straight(part: Part, bands: tuple[int, ...]) -> _Handle:
-    return _Handle(open_raster(part.file.path, part.overview), (), bands, part.file.alpha)
+    return _Handle(open_raster(part.file.path, part.overview), (), bands, part.file.alpha, part.file.masked)
 
 
-def _both(first: Valid, second: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return second if first is None else first & second
+def _both(first: Valid, second: Valid) -> Valid:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
 
 
 def _resampled(part: Part, bands: tuple[int, ...]) -> _Handle:
@@ -169,7 +176,8 @@ def _resampled(part: Part, bands: tuple[int, ...]) -> _Handle:
         YSCALE=str(1 / down),
         **unified,
     )
-    return _Handle(warped, (dataset,), bands, alpha or (warped.count if warped.count > dataset.count else None))
+    added = warped.count if warped.count > dataset.count else None
+    return _Handle(warped, (dataset,), bands, alpha or added, False)
 
 
 def _chosen(part: Part, bands: tuple[int, ...]) -> tuple[Any, tuple[int, ...], int | None]:

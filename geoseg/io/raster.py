@@ -89,6 +89,7 @@ def session(cache_bytes: int = CACHE_BYTES) -> rasterio.Env:
     return rasterio.Env(
         GDAL_CACHEMAX=cache_bytes,
         GDAL_ERROR_ON_LIBJPEG_WARNING=True,
+        GDAL_PNG_WHOLE_IMAGE_OPTIM=False,  # it reads garbage out of truncated files, and says nothing
         GDAL_HTTP_MAX_RETRY=3,
         GDAL_HTTP_RETRY_DELAY=0.5,
     )

@@ -139,6 +139,48 @@ def test_a_vrt_and_a_path_inside_an_archive_are_scenes(tmp_path):
     assert (read_all(open_scene(f"/vsizip/{tmp_path}/c.zip/a.tif"))[0] == pixel_values(3, (64, 64))).all()
 
 
+CUT = {
+    "raw.tif": {},
+    "deflate.tif": {"compress": "deflate"},
+    "jpeg.tif": {"compress": "jpeg", "photometric": "ycbcr", "tiled": True, "blockxsize": 128, "blockysize": 128},
+    "a.jpg": {"driver": "JPEG"},
+    "a.png": {"driver": "PNG"},
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_half_a_file_is_told_of_and_can_be_read_around(tmp_path, name):
+    noise = np.random.default_rng(0).integers(0, 255, (3, 256, 256), "uint8")
+    path = make_raster(tmp_path / name, data=noise, **CUT[name])
+    whole = read_all(open_scene(path))[0]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ReadError, match="cannot be read"):
+        read_all(open_scene(path))
+    pixels, valid = read_all(open_scene(path), step=60, on_bad_block="nodata")
+    assert 0 < valid.mean() < 0.6
+    assert (pixels[:, valid] == whole[:, valid]).all()
+
+
+@pytest.mark.parametrize("resampled", [False, True])
+def test_a_jpeg_tile_with_broken_data_is_not_taken_for_grey(tmp_path, resampled):
+    noise = np.random.default_rng(0).integers(0, 255, (3, 256, 256), "uint8")
+    path = make_raster(tmp_path / "jpeg.tif", data=noise, **CUT["jpeg.tif"])
+    with rasterio.open(path) as raster:
+        offset = int(raster.get_tag_item("BLOCK_OFFSET_1_0", "TIFF", bidx=1))
+    content = bytearray(path.read_bytes())
+    content[offset + 3000 : offset + 3200] = b"\xff" * 200
+    path.write_bytes(content)
+    scene = open_scene(path)
+    grid = model_grid(scene, 2.0008) if resampled else None
+    with pytest.raises(ReadError, match="JPEG"):
+        read_all(scene, grid=grid)
+    valid = read_all(scene, grid=grid, on_bad_block="nodata")[1]
+    half = valid.shape[0] // 2
+    assert not valid[:half, half:].any()
+    assert valid[half:].all()
+    assert valid[:, :half].all()
+
+
 @pytest.fixture
 def address(tmp_path):
     script = Path(__file__).with_name("range_server.py")
