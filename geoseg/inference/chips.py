@@ -38,9 +38,10 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class RowDone:
-    """All tiles of a row have been predicted or skipped; `valid` is the mask of that tile row."""
+    """All tiles of a row have been predicted, or `skipped` as empty; `valid` is the mask of that tile row."""
 
     row: int
+    skipped: int
     valid: NDArray[np.bool_] | None
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
-_jit = numba.njit(nogil=True, cache=True, boundscheck=False)
+from geoseg.core.compiled import compiled
 
 
-@_jit
+@compiled
 def normalise_chip(pixels: Any, start: int, norm: Any, out: Any) -> None:
     """Write one chip's network input.
 
@@ -30,7 +29,7 @@ def normalise_chip(pixels: Any, start: int, norm: Any, out: Any) -> None:
                 out[y, x, band] = value * scale + offset
 
 
-@_jit
+@compiled
 def clear_invalid(valid: Any, start: int, out: Any) -> None:
     """Set the network input to 0 where `valid` (y, x) is False; `out` (y, x, band) begins at column `start`."""
     for y in range(out.shape[0]):
@@ -40,7 +39,7 @@ def clear_invalid(valid: Any, start: int, out: Any) -> None:
                     out[y, x, band] = np.float32(0)
 
 
-@_jit
+@compiled
 def blend_and_decide(
     scores: Any, wy: Any, wx: Any, place: Any, ring: Any, carried: Any, ids: Any, rule: Any, classes: Any, best: Any
 ) -> int:
@@ -92,7 +91,7 @@ def blend_and_decide(
     return undecided
 
 
-@_jit
+@compiled
 def _sum_row(
     scores: Any, wy: Any, wx: Any, place: Any, ring: Any, carried: Any, channel: int, y: int, total: Any
 ) -> None:
@@ -111,7 +110,7 @@ def _sum_row(
         carried[channel, y, x] = total[columns + x]
 
 
-@_jit
+@compiled
 def _settle(high: Any, winner: Any, ids: Any, rule: Any, place: Any, y: int, classes: Any) -> int:
     """Write one row of classes; returns how many pixels have no winner."""
     start, undecided = place[0], 0
@@ -125,7 +124,7 @@ def _settle(high: Any, winner: Any, ids: Any, rule: Any, place: Any, y: int, cla
     return undecided
 
 
-@_jit
+@compiled
 def _quantise(source: Any, place: Any, y: int, best: Any) -> None:
     """Write one row of scores as round(254 * score), scores below 0 and above 1 clipped."""
     start = place[0]

@@ -6,6 +6,7 @@ import queue
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from geoseg.core.protocols import RowReader, Strip
@@ -18,6 +19,14 @@ from geoseg.inference.stitch import Canvas, stitcher
 DEPTH = 2  # items that wait between two stages
 
 
+@dataclass(slots=True)
+class Tally:
+    """How many tiles a pass has predicted, and how many it has skipped because they hold no valid pixel."""
+
+    predicted: int = 0
+    skipped: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
     """One pass over a block: what is read, how it is normalised, what predicts, what is stitched."""
@@ -27,6 +36,7 @@ class Pass:
     network: Network
     canvas: Canvas
     batch_size: int
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(slots=True)
@@ -66,7 +76,9 @@ def predict_strips(work: Pass, advance: Callable[[int, int], None]) -> Generator
         for step in scored:
             if isinstance(step, _Scored):
                 stitch.add(step.chip.row, step.chip.column, step.scores)
+                work.tally.predicted += 1
                 continue
+            work.tally.skipped += step.skipped
             strip = stitch.finish_row(step.row, step.valid)
             advance(len(work.canvas.block.columns), strip.class_ids.size)
             if strip.y.size:
@@ -85,16 +97,19 @@ def _batches(work: Pass) -> Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]:
         free.put(feeder(work.norm, shape, work.reader.dtype, work.network.compute.device))
     batch, used = _Batch(None), 0
     for tile_row in tile_rows(work.reader, tiling, block):
+        skipped = len(block.columns)
         for column, start in chips_of(tile_row, tiling, block):
             if batch.feed is None:
                 batch.feed = free.get_nowait()
             batch.feed.put(used, tile_row.pixels, tile_row.valid, start)
             batch.steps.append(Chip(used, tile_row.row, column))
             used += 1
+            skipped -= 1
             if used == work.batch_size:
                 yield batch, free
                 batch, used = _Batch(None), 0
-        batch.steps.append(RowDone(tile_row.row, None if tile_row.valid is None else tile_row.valid.copy()))
+        valid = None if tile_row.valid is None else tile_row.valid.copy()
+        batch.steps.append(RowDone(tile_row.row, skipped, valid))
         if batch.held > HELD_BYTES or batch.feed is None:
             yield batch, free
             batch, used = _Batch(None), 0
@@ -104,6 +119,7 @@ def _batches(work: Pass) -> Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]:
 
 def _scored(work: Pass, batches: Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]) -> Iterator[_Scored | RowDone]:
     """Each chip with its scores, and each end of a row, in order."""
+    torch.set_num_threads(work.network.compute.threads)  # of this thread, too: the number is each thread's own
     for batch, free in batches:
         scores: Tensor | None = None
         if batch.feed is not None:

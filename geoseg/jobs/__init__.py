@@ -30,7 +30,8 @@ def predict(
 
     `model` is what `load_model` returned, a packaged model's name or a bundle's path. `scene_options` are the other
     fields of `SceneSpec` (bidx, band_names, sensor, nodata, resolution), `options` the other fields of `PredictJob`:
-    task, region, inference, stretch, postprocess, output, on_bad_block. Without output the polygons go to a temporary folder that the result owns and removes.
+    task, region, inference, stretch, postprocess, output, on_bad_block. Without output the polygons go to a temporary
+    folder that the result owns and removes.
     Raises InputError for whatever is wrong with the job, ReadError and WriteError while it runs.
     """
     from geoseg.jobs.plan import plan

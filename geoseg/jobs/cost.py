@@ -12,10 +12,10 @@ import psutil
 from geoseg.core.tiling import Block, Tiling
 from geoseg.core.values import Decision
 from geoseg.errors import ResourceError
+from geoseg.inference.network import LARGEST_BATCH
 from geoseg.inference.semantic import DEPTH
 
 GDAL_CACHE = 128 << 20
-BATCH = 4  # chips: what a CPU job takes at a time
 SQUEEZED = {"raster": 1 / 50, "scores": 1 / 5}  # bytes on disk per pixel, at the least
 LEFT_ALONE = 0.9  # of the memory that is available
 
@@ -39,7 +39,7 @@ def estimate(
     rows = (bands * size + 1) * tile * width
     ahead = 4 * (bands * size + 1) * tile * width
     strips = 8 * tile * width
-    chips = (2 * DEPTH + 2) * BATCH * (bands + channels) * tile * tile * 4
+    chips = (2 * DEPTH + 2) * LARGEST_BATCH["cpu"] * (bands + channels) * tile * tile * 4
     pixels = block.y.size * block.x.size
     disk = sum(int(pixels * share) for kind, share in SQUEEZED.items() if kind in outputs)
     return Cost(ring + rows + ahead + strips + chips + GDAL_CACHE, disk)

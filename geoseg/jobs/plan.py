@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from geoseg.inference.device import Compute, choose
 from geoseg.inference.network import Augmentation, Network, probe_batch
 from geoseg.io.grid import crop, model_grid
 from geoseg.io.outputs import check_outputs
+from geoseg.io.raster_sink import RasterOptions
 from geoseg.io.region import RegionMask, read_region
+from geoseg.io.reproject import plan_reprojection
 from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.io.stretch import measure_stretch
 from geoseg.jobs.cost import Cost, estimate, require
@@ -157,6 +159,7 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
         raise ModelError(f"model {card.name} is for the task {card.task!r}; expected one for {task.name!r}")
     bidx = scene.bidx_for(card.bands)
     grid = grid_for(scene, card, job)
+    _check_formats(job, grid, outputs)
     tiling = _tiling(grid, card, job)
     margin = 0.0 if job.region.clip else _first_margin(grid, tiling, scene)
     area = _region(job, scene, 0.0)
@@ -185,6 +188,13 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
         outputs=outputs,
         cost=cost,
     )
+
+
+def _check_formats(job: PredictJob, grid: GeoBox, outputs: Mapping[str, Path]) -> None:
+    """Raise OutputError for creation options and CRSs that the outputs cannot take."""
+    RasterOptions(creation_options=job.output.creation_options)
+    if "vector" in outputs:
+        plan_reprojection(outputs["vector"], grid.crs, job.output.dst_crs)
 
 
 def network(model: LoadedModel, compute: Compute, job: PredictJob) -> Network:

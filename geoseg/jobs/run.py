@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import geoseg
-from geoseg.core.protocols import Progress, Silent
+from geoseg.core.protocols import BadBlock, Progress, Silent
 from geoseg.core.values import normalisation
 from geoseg.errors import DeviceMemoryError, ResourceError
 from geoseg.inference.network import torch_threads
-from geoseg.inference.semantic import Pass, predict_strips
+from geoseg.inference.semantic import Pass, Tally, predict_strips
 from geoseg.inference.stitch import Canvas
 from geoseg.io.outputs import Staging
 from geoseg.io.preview import Picture, imagery, write_preview
@@ -99,11 +99,16 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
             outlets.commit()
         _draw(plan, staging, told.progress)
         staging.commit()
-    bad = [{"path": b.path, "rows": [b.y.start, b.y.stop], "columns": [b.x.start, b.x.stop], "reason": b.reason}
-           for b in reader.bad_blocks]  # fmt: skip
+    return _summary(plan, polygons, work.tally, _listed(reader.bad_blocks, told))
+
+
+def _listed(bad: Sequence[BadBlock], told: _Told) -> list[dict[str, Any]]:
     if bad:
         told.warn(f"{len(bad)} block(s) could not be read and were left as nodata")
-    return _summary(plan, polygons, bad)
+    return [
+        {"path": b.path, "rows": [b.y.start, b.y.stop], "columns": [b.x.start, b.x.stop], "reason": b.reason}
+        for b in bad
+    ]
 
 
 def _needs_scores(plan: Plan) -> bool:
@@ -164,13 +169,13 @@ def metadata(plan: Plan) -> dict[str, str]:
     return {key: value for key, value in made.items() if value}
 
 
-def _summary(plan: Plan, polygons: PolygonSink | None, bad: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(plan: Plan, polygons: PolygonSink | None, tally: Tally, bad: list[dict[str, Any]]) -> dict[str, Any]:
     described = plan.describe()
     return {
         "outputs": described["outputs"],
         "polygons": dict(polygons.counts) if polygons else None,
         "area_m2": {name: round(area, 1) for name, area in polygons.areas.items()} if polygons else None,
-        "tiles": described["tiles"],
+        "tiles": {**described["tiles"], "predicted": tally.predicted, "skipped_empty": tally.skipped},
         "bad_blocks": bad,
         "stretch": described["stretch"],
         "attribution": plan.card.attribution,

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.vector.compiled import compiled
+from geoseg.core.compiled import compiled
 from geoseg.vector.rings import Rings
 
 # What a pixel value is.

@@ -325,6 +325,8 @@ def test_progress_counts_every_tile_and_pixel_of_the_plan(tmp_path, threshold):
         ({"stretch": {"mode": "limits", "low": [0, 1], "high": [5, 6]}}, SpecError, "stretch limits for 2"),
         ({"region": {"clip": True}}, SpecError, "--clip needs"),
         ({"surprise": 1}, SpecError, "surprise"),
+        ({"output": {"vector": "x.gpkg", "dst_crs": "EPSG:99999"}}, OutputError, "EPSG:99999"),
+        ({"output": {"raster": "x.tif", "creation_options": {"QUALITY": "5"}}}, OutputError, "QUALITY"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_any_work(tmp_path, threshold, changes, error, message):

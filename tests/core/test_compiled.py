@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numba.core import caching
 
+from geoseg.core.compiled import compiled
 from geoseg.vector import trace
-from geoseg.vector.compiled import compiled
 
 
 def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch):
