@@ -35,12 +35,17 @@ class RichProgress(Teller):
         self._task: TaskID | None = None
 
     def close(self) -> None:
-        """Draw the last state and give the terminal back."""
-        self._bar.stop()
+        """Draw the last state and give the terminal back; a bar that only pulses says nothing any more, and goes."""
+        with self._lock:
+            if self._task is not None and self._total is None:
+                self._bar.update(self._task, visible=False)
+            self._bar.stop()
 
     def plan(self, plan: Mapping[str, Any]) -> None:
-        """The bar appears."""
+        """The bar appears; one that a new plan made worthless goes."""
         with self._lock:
+            if self._task is not None and self._total is not None:
+                self._bar.update(self._task, visible=False)
             self._finish()
             self._tally.begin(plan)
             self._bar.start()
@@ -72,10 +77,15 @@ class RichProgress(Teller):
     def _finish(self) -> None:
         if self._task is None:
             return
-        total = self._bar.tasks[self._task].total
-        done = 1 if total is None else self._tally.tiles
-        self._bar.update(self._task, total=total if total is not None else 1, completed=done)
+        if self._total is None:
+            self._bar.update(self._task, total=1, completed=1)
+        else:
+            self._bar.update(self._task, completed=self._tally.tiles, pace=self._pace())
         self._task = None
+
+    @property
+    def _total(self) -> float | None:
+        return None if self._task is None else self._bar.tasks[self._task].total
 
     def _pace(self) -> str:
         tally = self._tally

@@ -31,18 +31,20 @@ def execute(make_job: Callable[[], JobSpec], asked: Asked) -> None:
     """Plan the job that `make_job` gives, run it unless a dry run was asked for, and print what came out."""
     with telling(asked.progress) as teller:
         job = make_job()
+        teller.stage("planning")
         from geoseg.jobs.plan import plan as plan_job
 
         plan = plan_job(job)
         if asked.dry_run:
-            _show_plan(plan.describe(), asked, teller)
-            return
-        from geoseg.jobs.run import run as run_job
+            outcome = plan.describe()
+            teller.planned(outcome)
+        else:
+            from geoseg.jobs.run import run as run_job
 
-        summary = run_job(plan, teller).summary
-        teller.result(summary)
+            outcome = run_job(plan, teller).summary
+            teller.result(outcome)
     if asked.progress != "jsonl":
-        _show_result(summary, asked)
+        _show(outcome, asked)
 
 
 @contextlib.contextmanager
@@ -78,27 +80,17 @@ def _teller(kind: str) -> Teller:
     return Teller()
 
 
-def _show_plan(plan: dict[str, Any], asked: Asked, teller: Teller) -> None:
-    if asked.progress == "jsonl":
-        teller.plan(plan)
-    elif asked.as_json:
-        _print_json(plan)
-    else:
+def _show(outcome: Mapping[str, Any], asked: Asked) -> None:
+    """Print a plan or a summary: once the bar is gone, so that the two do not mix."""
+    if asked.as_json:
+        from geoseg_cli.jsonl import to_json
+
+        click.echo(to_json(outcome, indent=2))
+    elif asked.dry_run:
         from geoseg_cli.show_plan import show_plan
 
-        show_plan(plan)
-
-
-def _show_result(summary: Mapping[str, Any], asked: Asked) -> None:
-    if asked.as_json:
-        _print_json(summary)
+        show_plan(outcome)
     else:
         from geoseg_cli.show_result import show_result
 
-        show_result(summary)
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    from geoseg_cli.jsonl import to_json
-
-    click.echo(to_json(value, indent=2))
+        show_result(outcome)

@@ -52,7 +52,7 @@ class JsonlProgress(Teller):
         """A plan line."""
         with self._lock:
             self._tally.begin(plan)
-            self._stage, self._pending = PREDICTING, False
+            self._stage, self._pending, self._told = PREDICTING, False, -math.inf
             self._write("plan", plan=plan)
 
     def advance(self, tiles: int, pixels: int) -> None:
@@ -74,6 +74,10 @@ class JsonlProgress(Teller):
         """A warning line."""
         with self._lock:
             self._write("warning", message=message)
+
+    def planned(self, plan: Mapping[str, Any]) -> None:
+        """The last line of a dry run."""
+        self.plan(plan)
 
     def result(self, summary: Mapping[str, Any]) -> None:
         """The last line of a job that succeeded."""

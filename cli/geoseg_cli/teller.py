@@ -24,6 +24,9 @@ class Teller:
         """Something that the user should know."""
         click.echo(f"geoseg: warning: {message}", err=True)
 
+    def planned(self, plan: Mapping[str, Any]) -> None:
+        """The job was to be planned only, and this is its plan."""
+
     def result(self, summary: Mapping[str, Any]) -> None:
         """The job is done."""
 

@@ -44,6 +44,11 @@ def drawn(screen: Console) -> list[str]:
     return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
 
 
+def last_frame(screen: Console) -> str:
+    """What stands on the screen in the end, below the warnings."""
+    return screen.file.getvalue().rpartition("\x1b[2K")[2]
+
+
 def test_the_bar_shows_tiles_pace_and_time_left(progress, screen, clock):
     progress.plan(PLAN)
     clock.now = 4.0
@@ -81,3 +86,20 @@ def test_a_stage_before_the_plan_is_no_error(progress, screen):
     progress.plan(PLAN)
     progress.close()
     assert [line.split()[1] for line in drawn(screen)[-2:]] == ["measuring", "predicting"]
+
+
+def test_a_new_plan_takes_the_place_of_the_old_one(progress, screen, clock):
+    progress.plan(PLAN)
+    clock.now = 1.0
+    progress.advance(10, 100)
+    progress.plan({"tiles": {"planned": 80}})
+    progress.close()
+    assert "0/80 tiles" in last_frame(screen)
+    assert last_frame(screen).count("predicting") == 1
+
+
+def test_a_stage_that_an_error_ends_leaves_no_line(progress, screen):
+    progress.stage("planning")
+    progress.close()
+    assert "planning" in screen.file.getvalue()
+    assert "planning" not in last_frame(screen)
