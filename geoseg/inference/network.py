@@ -60,7 +60,7 @@ class Network:
         except torch.OutOfMemoryError as error:
             raise DeviceMemoryError(
                 f"{self.compute.device} ran out of memory with {inputs.shape[0]} chips of {tuple(inputs.shape[2:])}; "
-                "choose a smaller --batch-size or --tile"
+                "choose a smaller --batch-size or --tile-size"
             ) from error
 
     def _scores(self, inputs: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ def probe_batch(network: Network, tile: int, available: int | None = None) -> in
     if not chosen:
         raise ResourceError(
             f"model {network.card.name}: not even one chip of {tile} x {tile} fits into the memory of {device}; "
-            "choose a smaller --tile, or another --device"
+            "choose a smaller --tile-size, or another --device"
         )
     return chosen
 

@@ -34,7 +34,7 @@ def measure_stretch(
         where = "in the area of interest" if region is not None else "in the scene"
         raise SceneError(
             f"{scene.name}: found no valid pixel {where} to measure a stretch on (nodata {scene.nodata}); expected "
-            "imagery; check the nodata value (--nodata), or give the limits with --stretch-limits"
+            "imagery; check the nodata value (--nodata), or give the limits with --limits"
         )
     limits = [_limits(band, percentiles) for band in values]
     text = f"percentiles {percentiles[0]:g} and {percentiles[1]:g} of {values.shape[1]} valid pixels of {origin}"

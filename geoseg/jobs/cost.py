@@ -51,7 +51,7 @@ def require(cost: Cost, outputs: Mapping[str, Path], scene: str) -> None:
     if cost.memory > available * LEFT_ALONE:
         raise ResourceError(
             f"{scene}: the job needs about {cost.memory / 1e9:.1f} GB of memory, found {available / 1e9:.1f} GB; "
-            "choose a smaller --tile, or part of the scene with --bounds"
+            "choose a smaller --tile-size, or part of the scene with --bounds"
         )
     for path in outputs.values():
         free = shutil.disk_usage(path.parent).free

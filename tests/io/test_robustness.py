@@ -200,6 +200,16 @@ def test_a_scene_is_read_over_http_in_parts(tmp_path, address):
     assert scene.name == "a.tif"
 
 
+def test_a_scene_is_read_from_an_object_store(tmp_path, address, monkeypatch):
+    store = {"AWS_S3_ENDPOINT": address.removeprefix("http://"), "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE"}
+    for name, value in {**store, "AWS_NO_SIGN_REQUEST": "YES"}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "bucket").mkdir()
+    make_raster(tmp_path / "bucket" / "a.tif", tiled=True, blockxsize=32, blockysize=32)
+    pixels, _ = read_all(open_scene("s3://bucket/a.tif"))
+    np.testing.assert_array_equal(pixels, pixel_values(3, (64, 64)))
+
+
 def test_missing_addresses_are_refused(address):
     with pytest.raises(SceneError, match="cannot be opened"):
         open_scene(f"{address}/none.tif")
