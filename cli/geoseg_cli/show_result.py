@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geoseg_cli.tables import facts, listing
-from geoseg_cli.words import area, duration
+from geoseg_cli.words import area, duration, number_of
 
 SHOWN = 10  # unreadable blocks that are listed; --json lists all
 
@@ -15,17 +15,19 @@ def show_result(summary: Mapping[str, Any]) -> None:
     """Print what was found and where it is; warnings were told while the job ran."""
     counts: Mapping[str, int] | None = summary["polygons"]
     if counts:
-        rows = [(name, f"{count:,}", area(summary["area_m2"][name])) for name, count in counts.items()]
-        listing(("class", "polygons", "area"), rows, right=(1, 2))
+        found = [(name, f"{count:,}", area(summary["area_m2"][name])) for name, count in counts.items()]
+        listing(("class", "polygons", "area"), found, right=(1, 2))
     elif counts is not None:
         facts([("polygons", "none found")])
     bad = summary["bad_blocks"]
-    rows_below = [(kind, str(path)) for kind, path in summary["outputs"].items()]
-    rows_below += [("time", f"{duration(summary['seconds'])}, {summary['mpx_per_second']:.2f} Mpx/s")]
-    rows_below += [("unreadable", "\n".join(_block(block) for block in bad[:SHOWN]))] if bad else []
-    rows_below += [("", f"and {len(bad) - SHOWN:,} more; --json lists all")] if len(bad) > SHOWN else []
-    rows_below += [("credit", summary["attribution"])] if summary["attribution"] else []
-    facts(rows_below)
+    skipped = summary["tiles"]["skipped_empty"]
+    rows = [(kind, str(path)) for kind, path in summary["outputs"].items()]
+    rows += [("time", f"{duration(summary['seconds'])}, {summary['mpx_per_second']:.2f} Mpx/s")]
+    rows += [("skipped", f"{number_of(skipped, 'tile')} without a valid pixel")] if skipped else []
+    rows += [("unreadable", "\n".join(_block(block) for block in bad[:SHOWN]))] if bad else []
+    rows += [("", f"and {len(bad) - SHOWN:,} more; --json lists all")] if len(bad) > SHOWN else []
+    rows += [("credit", summary["attribution"])] if summary["attribution"] else []
+    facts(rows)
 
 
 def _block(block: Mapping[str, Any]) -> str:

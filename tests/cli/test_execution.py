@@ -13,7 +13,7 @@ from geoseg.errors import ReadError, SceneError
 from geoseg_cli.signals import ENDING, terminable
 
 PLAN = {"tiles": {"planned": 8}, "outputs": {"vector": "o.gpkg"}}
-SUMMARY = {"outputs": {"vector": "o.gpkg"}, "polygons": {"building": 3}, "area_m2": {"building": 50.0}, "seconds": 1.0}
+SUMMARY = {"outputs": {"vector": "o.gpkg"}, "polygons": {"building": 3}, "seconds": 1.0}
 WORDS = ("predict", "scene.tif", "--task", "buildings", "-o", "o.gpkg")
 
 
