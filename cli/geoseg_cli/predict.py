@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -183,7 +184,8 @@ inference_options = together(
 @click.option("--print-job", is_flag=True, help="Print these flags as a job for `geoseg run`, and stop.")
 @examples(
     """
-    geoseg predict scene.tif --task buildings -o buildings.gpkg
+    geoseg predict scene.tif --task buildings
+    geoseg predict scene.tif --task buildings -o buildings.geojson --preview look.png
     geoseg predict scene.tif --task buildings --dry-run
     geoseg predict west.tif east.tif --task buildings -o town.fgb
     geoseg predict scene.tif -m town.safetensors --raster classes.tif --preview look.png
@@ -198,8 +200,8 @@ def predict(progress: str, dry_run: bool, as_json: bool, print_job: bool, **flag
     """Find objects in SCENE and write them as polygons.
 
     SCENE is anything that GDAL opens: a GeoTIFF, a VRT, a COG behind https:// or s3://. Several files in one CRS are
-    one mosaic, the first on top. Scenes of any size run in bounded memory. At least one of -o, --raster, --scores and
-    --preview is needed, except for a --dry-run.
+    one mosaic, the first on top. Scenes of any size run in bounded memory. Without -o, --raster, --scores or --preview
+    the polygons of scene.tif go to scene_buildings.gpkg in the folder you are in.
     """
     from geoseg_cli.execution import Asked, execute
 
@@ -207,16 +209,15 @@ def predict(progress: str, dry_run: bool, as_json: bool, print_job: bool, **flag
     if print_job:
         click.echo(_job(values).model_dump_json(indent=2, exclude_unset=True))
         return
-    if not (dry_run or any(flags[f"output__{what}"] for what in ("vector", "raster", "scores", "preview"))):
-        raise click.UsageError(
-            "nothing to write: give -o, --raster, --scores or --preview", click.get_current_context()
-        )
     execute(lambda: _job(values), Asked(progress, dry_run, as_json))
 
 
 def predict_values(flags: dict[str, Any]) -> dict[str, Any]:
     """The values of a predict job from those of its flags; limits and percentiles imply the stretch's mode."""
-    values = {"kind": "predict", "scene": {}, **nested(flags)}
+    values: dict[str, Any] = {"kind": "predict", "scene": {}, **nested(flags)}
+    output = values.setdefault("output", {})
+    if not {"vector", "raster", "scores", "preview"} & set(output):
+        output["vector"] = default_output(values)
     stretch = values.get("stretch", {})
     limits = stretch.pop("limits", None)
     if limits and stretch:
@@ -227,6 +228,14 @@ def predict_values(flags: dict[str, Any]) -> dict[str, Any]:
     elif "percentiles" in stretch and stretch.setdefault("mode", "percentile") != "percentile":
         raise click.UsageError(f"--percentiles has no meaning with --stretch {stretch['mode']}")
     return values
+
+
+def default_output(values: dict[str, Any]) -> str:
+    """The name of the polygons' file when none is given: the first scene file's, and the task's or the model's."""
+    scene = values["scene"]
+    first = next(iter([*scene.get("paths", ()), *scene.get("bands", {}).values()]), "scene")
+    what = values.get("task") or values.get("model", "polygons")
+    return "_".join(PurePath(str(name).replace("\\", "/").partition("?")[0]).stem for name in (first, what)) + ".gpkg"
 
 
 def _job(values: dict[str, Any]) -> JobSpec:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geoseg_cli.tables import facts, show, show_checks
-from geoseg_cli.words import crs, number_of, phrase, shape, size
+from geoseg_cli.words import crs, duration, number_of, phrase, shape, size
 
 
 def show_scene(found: Mapping[str, Any]) -> None:
@@ -45,6 +45,7 @@ def _task(task: Mapping[str, Any]) -> str:
     grid, tiles = task["grid"], task["tiles"]
     resampled = f", resampled to {grid['resolution_m']:.4g} m per pixel" if grid["resampled"] else ""
     cost = (
-        f"{number_of(tiles['planned'], 'tile')} of {tiles['size']} pixels, about {size(task['memory_bytes'])} of memory"
+        f"{number_of(tiles['planned'], 'tile')} of {tiles['size']} pixels, about {size(task['memory_bytes'])} of "
+        f"memory and {duration(task['seconds'])} on {task['device']}"
     )
     return f"{task['task']}: {cost}{resampled} (model {task['model']})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -195,6 +196,16 @@ def torch_threads(count: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+def time_batch(network: Network, tile: int, batch: int) -> float:
+    """Seconds that one batch takes, measured on empty chips after a warm-up."""
+    inputs = torch.zeros((batch, len(network.card.bands), tile, tile), device=network.compute.device)
+    with torch_threads(network.compute.threads):
+        network(inputs)
+        started = time.perf_counter()
+        network(inputs).sum().item()  # the sum waits for a GPU
+        return time.perf_counter() - started
 
 
 def probe_batch(network: Network, tile: int, available: int | None = None) -> int:

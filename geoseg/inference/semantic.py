@@ -66,7 +66,8 @@ class _Scored:
 def predict_strips(work: Pass, advance: Callable[[int, int], None]) -> Generator[Strip, None, None]:
     """Finished strips of the block, top to bottom; together they hold each of its rows once.
 
-    `advance(tiles, pixels)` is told of each tile row. Closing the generator ends all threads.
+    `advance(tiles, pixels)` is told of each tile that is done or skipped, and of the pixels that became final. Closing
+    the generator ends all threads.
     Raises ReadError, ModelError, GeosegError.
     """
     batches = ahead(_batches(work), DEPTH, "chips")
@@ -77,10 +78,11 @@ def predict_strips(work: Pass, advance: Callable[[int, int], None]) -> Generator
             if isinstance(step, _Scored):
                 stitch.add(step.chip.row, step.chip.column, step.scores)
                 work.tally.predicted += 1
+                advance(1, 0)
                 continue
             work.tally.skipped += step.skipped
             strip = stitch.finish_row(step.row, step.valid)
-            advance(len(work.canvas.block.columns), strip.class_ids.size)
+            advance(step.skipped, strip.class_ids.size)
             if strip.y.size:
                 yield strip
     finally:

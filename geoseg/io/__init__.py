@@ -1,0 +1,1 @@
+"""Scenes in; rasters, polygons and pictures out."""

@@ -23,6 +23,7 @@ ENDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+STAGED = ".geoseg-"  # what the names of temporary folders begin with
 _LITTLE = 64 << 20  # bytes: with less than this left, a failed write is put down to the disk
 _SHAPEFILE = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".shp.xml")
 _APPENDED = {".gpkg": ("-wal", "-shm", "-journal"), ".tif": (".aux.xml", ".ovr", ".msk"), ".png": (".aux.xml",)}
@@ -102,8 +103,16 @@ def writing(path: Path, *kinds: type[Exception]) -> Iterator[None]:
         raise write_error(path, error) from error
 
 
+def shown(path: Path) -> Path:
+    """The final name of a path that may be a temporary one: what messages show."""
+    while path.parent.parent.name.startswith(STAGED):
+        path = path.parent.parent.parent / path.name
+    return path
+
+
 def write_error(path: Path, reason: Exception | str) -> WriteError:
     """The WriteError for `path`: says so where the disk is full, and how much is left."""
+    path = shown(path)
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -143,7 +152,7 @@ class Staging:
 
     def _root(self, final: Path) -> Path:
         if final.parent not in self._roots:
-            self._roots[final.parent] = Path(tempfile.mkdtemp(prefix=".geoseg-", dir=final.parent))
+            self._roots[final.parent] = Path(tempfile.mkdtemp(prefix=STAGED, dir=final.parent))
         return self._roots[final.parent]
 
     def path(self, final: str | Path) -> Path:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from geoseg.core.polygons import PolygonBatch
 from geoseg.errors import WriteError
-from geoseg.io.outputs import Staging, size_text, writing
+from geoseg.io.outputs import Staging, shown, size_text, writing
 from geoseg.io.reproject import plan_reprojection
 from geoseg.io.vector_formats import (
     FAILURES,
@@ -66,7 +66,7 @@ class VectorSink:
         self._shapefile_bytes = 100
         if self._format.name == "Shapefile":
             renames = ", ".join(f"{long} is {short}" for long, short in SHORT_NAMES.items())
-            self._options.warn(f"{self._path}: a Shapefile's field names hold 10 characters: {renames}")
+            self._options.warn(f"{shown(self._path)}: a Shapefile's field names hold 10 characters: {renames}")
 
     @property
     def count(self) -> int:
@@ -89,8 +89,8 @@ class VectorSink:
         needed = max(self._shapefile_bytes, (self.count + len(geometry)) * _DBF_ROW)
         if needed > SHAPEFILE_LIMIT:
             raise WriteError(
-                f"{self._path}: the polygons need more than the {size_text(SHAPEFILE_LIMIT)} that a Shapefile holds; "
-                "write .gpkg, .fgb or .parquet instead"
+                f"{shown(self._path)}: the polygons need more than the {size_text(SHAPEFILE_LIMIT)} that a Shapefile "
+                "holds; write .gpkg, .fgb or .parquet instead"
             )
 
     def commit(self) -> None:

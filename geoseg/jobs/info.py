@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from geoseg.errors import InputError, SpecError
 from geoseg.io.scene import SceneSource, open_scene
 from geoseg.jobs.plan import plan as plan_job
+from geoseg.jobs.plan import seconds
 from geoseg.jobs.spec import InferenceSpec, PredictJob, SceneSpec, explain
 from geoseg.tasks import TASKS
 
@@ -18,8 +19,9 @@ from geoseg.tasks import TASKS
 def scene_info(source: str | Path | Mapping[str, Any] | SceneSpec) -> dict[str, Any]:
     """What the scene is and which tasks fit it, JSON-able: `scene` and `tasks`.
 
-    `source` is a path, or the fields of a SceneSpec. A task that fits comes with what a run would cost: the
-    plan's grid, tiles, memory in bytes; one that does not comes with the reason. Raises SceneError and SpecError.
+    `source` is a path, or the fields of a SceneSpec. A task that fits comes with what a run would cost: the plan's grid,
+    tiles, memory in bytes, and seconds, from one batch that is measured; one that does not comes with the reason.
+    Raises SceneError and SpecError.
     """
     spec = _spec(source)
     scene = open_scene(SceneSource(**dict(spec)))
@@ -39,8 +41,9 @@ def _fit(spec: SceneSpec, task: str) -> dict[str, Any]:
     """Whether a task fits; a batch of one is planned, since finding the best one would run the network."""
     found: dict[str, Any] = {"task": task, "model": TASKS[task].model}
     try:
-        plan = plan_job(PredictJob(scene=spec, task=task, inference=InferenceSpec(batch_size=1))).describe()
+        plan = plan_job(PredictJob(scene=spec, task=task, inference=InferenceSpec(batch_size=1)))
     except InputError as error:
         return {**found, "fits": False, "reason": str(error)}
-    cost = {key: plan[key] for key in ("grid", "tiles", "memory_bytes")}
-    return {**found, "fits": True, **cost}
+    described = plan.describe()
+    cost = {key: described[key] for key in ("grid", "tiles", "memory_bytes", "device", "precision")}
+    return {**found, "fits": True, **cost, "seconds": round(seconds(plan), 1)}

@@ -16,7 +16,7 @@ from geoseg.core.tiling import Block, Tiling
 from geoseg.core.values import Decision, Stretch
 from geoseg.errors import ModelError, RegionError, ResolutionError, SpecError
 from geoseg.inference.device import Compute, choose
-from geoseg.inference.network import Augmentation, Network, probe_batch
+from geoseg.inference.network import Augmentation, Network, probe_batch, time_batch
 from geoseg.io.grid import crop, model_grid
 from geoseg.io.outputs import check_outputs
 from geoseg.io.raster_sink import RasterOptions
@@ -26,7 +26,7 @@ from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.io.stretch import measure_stretch
 from geoseg.jobs.cost import Cost, estimate, require
 from geoseg.jobs.spec import PostprocessSpec, PredictJob
-from geoseg.models import load_model
+from geoseg.models import load_model, read_card, resolve
 from geoseg.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     )
     task = get_task(job.task) if job.task else None
     scene = open_scene(SceneSource(**dict(job.scene)))
-    loaded = model or load_model(job.model or (task.model if task else ""))
-    card = loaded.card
+    reference = job.model or (task.model if task else "")
+    card = model.card if model else read_card(resolve(reference))
     if task and card.task not in (task.name, "any"):
         raise ModelError(f"model {card.name} is for the task {card.task!r}; expected one for {task.name!r}")
     bidx = scene.bidx_for(card.bands)
@@ -169,6 +169,7 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     compute = choose(job.inference.device, job.inference.precision, job.inference.threads)
     cost = estimate(tiling, block, (len(bidx), scene.dtype.itemsize), decision, outputs)
     require(cost, outputs, scene.name)
+    loaded = model or load_model(reference)
     return Plan(
         job=job,
         scene=scene,
@@ -200,6 +201,13 @@ def _check_formats(job: PredictJob, grid: GeoBox, outputs: Mapping[str, Path]) -
 def network(model: LoadedModel, compute: Compute, job: PredictJob) -> Network:
     """The model on its device, with the job's test-time augmentation."""
     return Network(model.module, model.card, compute, Augmentation(job.inference.tta, job.inference.scales))
+
+
+def seconds(plan: Plan) -> float:
+    """About how long the network will take for the plan's tiles, from one batch that is measured now."""
+    batches = -(-len(plan.block.rows) * len(plan.block.columns) // plan.batch_size)
+    one = time_batch(network(plan.model, plan.compute, plan.job), plan.tiling.y.tile, plan.batch_size)
+    return batches * one
 
 
 def grown(plan: Plan) -> Plan:

@@ -82,7 +82,7 @@ def test_version(geoseg):
         (["predict", "--band", "B04.tif"], "not of the form NAME=FILE"),
         (["predict", "--band", "red=a.tif", "--band", "red=b.tif"], "'red' is given more than once"),
         (["predict", "--limits", "9,9", "x.tif"], "expected LOW below HIGH"),
-        (["predict", "x.tif", "--task", "buildings"], "nothing to write: give -o"),
+        (["predict", "x.tif", "--task", "buildings"], "x.tif: there is no such file"),
         (["predict", "x.tif", "--limits", "0,9", "--stretch", "none", "-o", "x.gpkg"], "--limits without"),
         (["predict", "x.tif", "--percentiles", "2,98", "--stretch", "none", "-o", "x.gpkg"], "no meaning"),
         (["predict", "x.tif", "-o", "x.gpkg"], "give --task or --model"),
@@ -151,3 +151,19 @@ def test_a_reader_that_goes_away_is_no_error_to_report():
 def test_main_gives_back_what_a_process_returns():
     assert main(["--version"]) == 0
     assert subprocess.run([*RUN, "predcit"], capture_output=True, check=False).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("scene", "expected"),
+    [
+        ({"paths": ("in/scene.tif",)}, "scene_buildings.gpkg"),
+        ({"paths": ("a.tif", "b.tif")}, "a_buildings.gpkg"),
+        ({"paths": ("https://example.org/x/town.cog.tif?key=1",)}, "town.cog_buildings.gpkg"),
+        ({"bands": {"red": r"C:\data\B04.jp2"}}, "B04_buildings.gpkg"),
+    ],
+)
+def test_without_an_output_the_polygons_are_named_after_scene_and_task(scene, expected):
+    from geoseg_cli.predict import default_output
+
+    assert default_output({"scene": scene, "task": "buildings"}) == expected
+    assert default_output({"scene": {"paths": ("a.tif",)}, "model": "my/town.safetensors"}) == "a_town.gpkg"

@@ -98,6 +98,7 @@ def test_what_is_not_given_is_left_to_the_job(geoseg):
         "kind": "predict",
         "scene": {"paths": ["a.tif"]},
         "task": "buildings",
+        "output": {"vector": "a_buildings.gpkg"},
     }
 
 
