@@ -19,8 +19,8 @@ from geoseg.tasks import TASKS
 def scene_info(source: str | Path | Mapping[str, Any] | SceneSpec) -> dict[str, Any]:
     """What the scene is and which tasks fit it, JSON-able: `scene` and `tasks`.
 
-    `source` is a path, or the fields of a SceneSpec. A task that fits comes with what a run would cost: the plan's grid,
-    tiles, memory in bytes, and seconds, from one batch that is measured; one that does not comes with the reason.
+    `source` is a path, or the fields of a SceneSpec. A task that fits comes with what a run would cost: the plan's
+    grid, tiles, memory in bytes, and seconds, from one batch that is measured; one that does not with the reason.
     Raises SceneError and SpecError.
     """
     spec = _spec(source)
