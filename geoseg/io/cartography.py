@@ -28,7 +28,7 @@ class LegendEntry:
     @property
     def text(self) -> str:
         """What the legend says."""
-        return f"{self.name}  {self.count:,}".replace(",", "\u2009")
+        return f"{self.name}  {self.count:,}"
 
 
 @dataclass(frozen=True, slots=True)
