@@ -30,16 +30,18 @@ COLOURS = ("#000000", "#e41a1c", "#377eb8", "#4daf4a", "#984ea3", "#ff7f00", "#f
 
 
 class ZeroCost(nn.Module):
-    """A network that computes nothing."""
+    """A network that computes nothing: chip after chip, whatever the batch, it hands out the same few in turn."""
 
     def __init__(self, scores: Tensor) -> None:
-        """Take the scores (batch, channel, y, x) of every batch."""
+        """Take the scores (chip, channel, y, x)."""
         super().__init__()
-        self.scores = scores
+        self.scores, self.chips = scores, 0
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """As many of the scores as there are chips."""
-        return self.scores[: inputs.shape[0]]
+        """The scores of the next chips."""
+        first = self.chips % len(self.scores)
+        self.chips += len(inputs)
+        return self.scores[first : first + len(inputs)]
 
 
 def zero_cost_model(scores: Tensor) -> LoadedModel:
@@ -83,7 +85,9 @@ def main() -> None:
     model = zero_cost_model(torch.from_numpy(np.load(asked.scores)))
     run(plan(job_for(asked.warm_up, asked.outputs), model))
     with Gauge() as gauge:
-        result = run(plan(job_for(asked.scene, asked.outputs), model))
+        planned = plan(job_for(asked.scene, asked.outputs), model)
+        model.module.chips = 0  # the plan tries the network
+        result = run(planned)
     polygons = sum((result.summary["polygons"] or {}).values())
     print(json.dumps({**gauge.report(), "polygons": polygons, "tiles": result.summary["tiles"]["planned"]}))
 

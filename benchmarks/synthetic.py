@@ -10,7 +10,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
 
-TILE, OVERLAP, BATCH = 512, 128, 4
+TILE, OVERLAP, CHIPS = 512, 128, 4
 RESOLUTION = 0.5  # metres per pixel
 _ROWS = 1024  # rows that are made at a time
 _PATTERN = 64  # pixels after which a repetitive scene repeats
@@ -57,10 +57,10 @@ def write_scene(path: Path, shape: tuple[int, int], *, repetitive: bool = False)
 
 
 def blob_scores(classes: int) -> NDArray[np.float32]:
-    """Scores (batch, channel, y, x) of a batch of chips, summing to one: blobs of every class on background 0."""
+    """Scores (chip, channel, y, x) of a few chips, summing to one: blobs of every class on background 0."""
     rng = np.random.default_rng(classes)
-    logits = np.empty((BATCH, classes, TILE, TILE), np.float32)
-    for chip in range(BATCH):
+    logits = np.empty((CHIPS, classes, TILE, TILE), np.float32)
+    for chip in range(CHIPS):
         for channel in range(classes):
             logits[chip, channel] = 4 * smooth_noise((TILE, TILE), 48, rng)
     logits[:, 0] += 3 if classes == 2 else 5
