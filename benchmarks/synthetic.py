@@ -57,12 +57,13 @@ def write_scene(path: Path, shape: tuple[int, int], *, repetitive: bool = False)
 
 
 def blob_scores(classes: int) -> NDArray[np.float32]:
-    """Scores (chip, channel, y, x) of a few chips, summing to one: blobs of every class on background 0."""
+    """Scores (chip, channel, y, x) that sum to one: blobs of every class on background 0.
+
+    All chips are equal, so that the result does not depend on the order in which a library takes its tiles; each has
+    memory of its own, as a network's answer has.
+    """
     rng = np.random.default_rng(classes)
-    logits = np.empty((CHIPS, classes, TILE, TILE), np.float32)
-    for chip in range(CHIPS):
-        for channel in range(classes):
-            logits[chip, channel] = 4 * smooth_noise((TILE, TILE), 48, rng)
-    logits[:, 0] += 3 if classes == 2 else 5
-    raised = np.exp(logits - logits.max(1, keepdims=True))
-    return raised / raised.sum(1, keepdims=True)
+    logits = np.stack([4 * smooth_noise((TILE, TILE), 48, rng) for _ in range(classes)])
+    logits[0] += 3 if classes == 2 else 5
+    raised = np.exp(logits - logits.max(0))
+    return np.stack([raised / raised.sum(0)] * CHIPS)
