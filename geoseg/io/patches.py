@@ -140,7 +140,12 @@ class _Handle:
 
 
 def _straight(part: Part, bands: tuple[int, ...]) -> _Handle:
-    return _Handle(open_raster(part.file.path, part.overview), (), bands, part.file.alpha, part.file.masked)
+    return _Handle(_opened(part), (), bands, part.file.alpha, part.file.masked)
+
+
+def _opened(part: Part) -> Any:
+    level = {} if part.overview is None else {"overview_level": part.overview}
+    return open_raster(part.file.path, **level)
 
 
 def _both(first: Valid, second: Valid) -> Valid:
@@ -187,7 +192,7 @@ def _chosen(part: Part, bands: tuple[int, ...]) -> tuple[Any, tuple[int, ...], i
     """
     file = part.file
     if part.overview is not None or not needs_subset(file, bands):
-        return open_raster(file.path, part.overview), bands, file.alpha
+        return _opened(part), bands, file.alpha
     alpha = None if file.alpha is None else len(bands) + 1
     return open_raster(subset(file, bands)), tuple(range(1, len(bands) + 1)), alpha
 

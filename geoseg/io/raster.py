@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoseg.errors import ResourceError, SceneError
 
+TIMEOUTS = {"GDAL_HTTP_CONNECTTIMEOUT": "15", "GDAL_HTTP_TIMEOUT": "60"}  # seconds; the environment's go first
 CACHE_BYTES = 128 * 2**20  # GDAL's own default is 5 % of the machine's memory
 _OPENING = threading.Lock()  # the filter of warnings that `open_raster` sets is one for the whole process
 
@@ -92,15 +94,18 @@ def session(cache_bytes: int = CACHE_BYTES) -> rasterio.Env:
         GDAL_PNG_WHOLE_IMAGE_OPTIM=False,  # it reads garbage out of truncated files, and says nothing
         GDAL_HTTP_MAX_RETRY=3,
         GDAL_HTTP_RETRY_DELAY=0.5,
+        **{name: value for name, value in TIMEOUTS.items() if name not in os.environ},
     )
 
 
-def open_raster(path: str, overview: int | None = None) -> Any:
-    """An open dataset, at one of its overviews (counted from 0) where asked. Raises what rasterio raises."""
-    options = {} if overview is None else {"overview_level": overview}
+def open_raster(*where: Any, **how: Any) -> Any:
+    """What rasterio.open returns, without a warning where the raster has no place on the ground.
+
+    Any thread may open rasters at any time. Raises what rasterio raises.
+    """
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(path, **options)
+        return rasterio.open(*where, **how)
 
 
 def describe(path: str, nodata: float | None = None) -> RasterFile:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 from rasterio.control import GroundControlPoint
+from rasterio.errors import NotGeoreferencedWarning
 
 from geoseg.errors import ResourceError, SceneError
 from geoseg.io import raster
-from geoseg.io.raster import describe, mask_kind
+from geoseg.io.raster import describe, mask_kind, open_raster
 from tests.factory import make_raster
 
 
@@ -120,3 +124,20 @@ def test_huge_declared_sizes_are_fine_to_open(tmp_path):
     ):  # fmt: skip
         pass
     assert describe(str(tmp_path / "huge.tif")).shape == (400_000, 400_000)
+
+
+def test_rasters_without_a_place_are_opened_and_written_in_silence_by_many_threads(tmp_path, recwarn):
+    before = list(warnings.filters)
+
+    def write_and_read(number):
+        path = tmp_path / f"{number}.tif"
+        for _ in range(20):
+            with open_raster(path, "w", driver="GTiff", width=2, height=2, count=1, dtype="uint8") as dataset:
+                dataset.write(np.full((1, 2, 2), number, "uint8"))
+            with open_raster(path) as dataset:
+                assert (dataset.read() == number).all()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write_and_read, range(4)))
+    assert warnings.filters == before
+    assert not [w for w in recwarn if issubclass(w.category, NotGeoreferencedWarning)]
