@@ -26,7 +26,7 @@ def compare(scene: Path, labels: Path, model: str, options: dict) -> dict[str, f
     with tempfile.TemporaryDirectory() as folder:
         raster = Path(folder) / "classes.tif"
         output = {"raster": str(raster), "native_grid": True}
-        with geoseg.predict(scene, model, output=output, inference=options) as result:
+        with geoseg.predict(scene, model, output=output, options={"inference": options}) as result:
             print(f"  {result.summary['mpx_per_second']} Mpx/s, {result.summary['seconds']} s")
         with rasterio.open(raster) as source:
             predicted, transform, crs = source.read(1), source.transform, source.crs

@@ -41,6 +41,9 @@ class ClassSet(BaseModel):
             values = [getattr(c, what) for c in self.classes]
             if len(set(values)) < len(values):
                 raise ValueError(f"classes share a {what}: {values}")
+        ids = [c.id for c in self.classes]
+        if self.background is not None and self.background not in ids:
+            raise ValueError(f"background {self.background} is none of the classes {ids}; name its class, or say null")
         return self
 
     @property

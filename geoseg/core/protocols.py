@@ -57,9 +57,17 @@ class RowReader(Protocol):
         ...
 
 
+class Within(Protocol):
+    """A region on a grid of pixels."""
+
+    def mask(self, y: Span, x: Span) -> NDArray[np.bool_]:
+        """True (y, x) for the pixels of a window that lie in the region; the window may reach beyond the grid."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """A run of finished rows: `class_ids` (y, x) uint8 with 255 for nodata, `scores` (y, x) uint8 or None.
+    """A run of finished rows `y` of the scene's grid: `class_ids` (y, x) uint8 with 255 for nodata, `scores` likewise.
 
     Scores are round(254 * score): the foreground's for a binary model, the winner's otherwise; 255 is nodata.
     """
@@ -90,7 +98,7 @@ class Progress(Protocol):
     """Where a job tells what it does."""
 
     def plan(self, plan: dict[str, Any]) -> None:
-        """The job's plan, once, before the first pixel."""
+        """The job's plan, before the first pixel, and again whenever the job starts anew with another one."""
         ...
 
     def advance(self, tiles: int, pixels: int) -> None:
@@ -98,7 +106,7 @@ class Progress(Protocol):
         ...
 
     def stage(self, name: str) -> None:
-        """A step after prediction begins, for instance "writing polygons"."""
+        """A step other than prediction begins: "planning", "writing"."""
         ...
 
     def warn(self, message: str) -> None:

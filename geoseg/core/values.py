@@ -96,9 +96,9 @@ class Decision:
 
     @classmethod
     def of(cls, card: ModelCard, threshold: float | None = None) -> Decision:
-        """The card's decision, with the user's threshold where one is given; without background channel, 0.5."""
+        """The card's decision, with the user's threshold where one is given; 0.5 for a sigmoid model without one."""
         ids = card.channel_ids
         chosen = threshold if threshold is not None else card.threshold
-        if chosen is None and card.classes.background not in ids:
-            chosen = 0.5 if card.classes.background is not None else None
+        if chosen is None and card.activation == "sigmoid":
+            chosen = 0.5
         return cls(ids, card.classes.background, chosen)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoseg.core.protocols import RowReader
+from geoseg.core.protocols import RowReader, Within
 from geoseg.core.tiling import Block, Span, Tiling, reflect
 
 HELD_BYTES = 256 << 20  # masks of finished rows that may wait for a batch to fill
@@ -38,7 +38,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class RowDone:
-    """All tiles of a row have been predicted, or `skipped` as empty; `valid` is the mask of that tile row."""
+    """All tiles of a row have been predicted, or `skipped`; `valid` (y, x) tells which of its pixels get a class."""
 
     row: int
     skipped: int
@@ -86,11 +86,24 @@ def _mirror(first: int, filled: int, size: int) -> NDArray[np.intp]:
     return np.array([first + reflect(i - first, filled - first) for i in range(filled, size)], np.intp)
 
 
-def chips_of(tile_row: TileRow, tiling: Tiling, block: Block) -> Iterator[tuple[int, int]]:
-    """Column and first pixel of each tile of the row that holds a valid pixel of the scene."""
+def chips_of(
+    tile_row: TileRow, wanted: NDArray[np.bool_] | None, tiling: Tiling, block: Block
+) -> Iterator[tuple[int, int]]:
+    """Column and first pixel of each tile of the row that holds a valid pixel which is `wanted` (y, x; None: all)."""
     origin = tiling.x.span(block.columns[0]).start
     for column in block.columns:
-        span = tiling.x.span(column)
-        start = span.start - origin
-        if tile_row.valid is None or tile_row.valid[:, start : start + span.size].any():
+        start = tiling.x.span(column).start - origin
+        if wanted is None or wanted[:, start : start + tiling.x.tile].any():
             yield column, start
+
+
+def wanted_of(tile_row: TileRow, region: Within | None, tiling: Tiling, block: Block) -> NDArray[np.bool_] | None:
+    """True (y, x) for the pixels of a tile row whose class is asked for; None when all of them are.
+
+    The network sees the pixels around them too: a region changes no pixel inside it.
+    """
+    if region is None:
+        return None if tile_row.valid is None else tile_row.valid.copy()
+    start, stop = tiling.x.span(block.columns[0]).start, tiling.x.span(block.columns[-1]).stop
+    inside = region.mask(tiling.y.span(tile_row.row), Span(start, stop))
+    return inside if tile_row.valid is None else inside & tile_row.valid

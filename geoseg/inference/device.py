@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
-from geoseg.errors import ResourceError
+from geoseg.errors import DeviceMemoryError, ResourceError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -61,3 +64,48 @@ def _precision(device: torch.device, asked: str) -> str:
     if device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False):
         return "bf16"
     return "fp32"
+
+
+_ENTERING = threading.Lock()
+_found: list[tuple[int, bool, bool]] = []  # torch's settings as each running job found them, the first one's first
+
+
+@contextmanager
+def torch_settings(compute: Compute) -> Iterator[None]:
+    """Run with the threads asked for and, in fp32, without TF32; the first settings are back when the last job ends."""
+    with _ENTERING:
+        tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        _found.append(_found[0] if _found else (torch.get_num_threads(), *tf32))
+        torch.set_num_threads(compute.threads)
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = compute.precision != "fp32"
+    try:
+        yield
+    finally:
+        with _ENTERING:
+            threads, convolutions, products = _found.pop()
+            if not _found:
+                torch.set_num_threads(threads)
+                torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
+
+
+@contextmanager
+def device_memory(device: torch.device, what: str) -> Iterator[None]:
+    """Turns every way of running out of memory into a DeviceMemoryError that names the device and `what` was done."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(device, what) from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" in str(error):
+            raise _out_of_memory(device, what) from error
+        raise
+
+
+def _out_of_memory(device: torch.device, what: str) -> DeviceMemoryError:
+    return DeviceMemoryError(f"{device} ran out of memory {what}; choose a smaller --batch-size or --tile-size")
+
+
+def release(device: torch.device) -> None:
+    """Give memory that torch holds but does not use back to the device."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -53,7 +53,7 @@ def blend_and_decide(
     tile to the left, and takes those shared with the tile to the right.
     ids (channel,) uint8; rule (3,) float32: the threshold (negative for argmax), the background's id, and the channel
     that the score raster shows (negative for the winner's). classes, best (y, width) uint8 take the decision.
-    Returns the number of pixels that could not be decided because their scores are not numbers.
+    Returns how many of the scores are not numbers.
 
     Arrays are indexed element by element: a slice of a row costs more than the arithmetic on it.
     """
@@ -75,6 +75,8 @@ def blend_and_decide(
                 for x in range(columns):
                     ring[channel, y - rows, start + x] = total[x]
                 continue
+            for x in range(columns):
+                undecided += total[x] != total[x]
             if show == channel:
                 for x in range(columns):
                     shown[x] = total[x]
@@ -85,7 +87,7 @@ def blend_and_decide(
                 high[x] = total[x] if better else high[x]
                 winner[x] = np.int32(channel) if better else winner[x]
         if y < rows:
-            undecided += _settle(high, winner, ids, rule, place, y, classes)
+            _settle(high, winner, ids, rule, place, y, classes)
             if place[5]:
                 _quantise(shown if show >= 0 else high, place, y, best)
     return undecided
@@ -111,17 +113,14 @@ def _sum_row(
 
 
 @compiled
-def _settle(high: Any, winner: Any, ids: Any, rule: Any, place: Any, y: int, classes: Any) -> int:
-    """Write one row of classes; returns how many pixels have no winner."""
-    start, undecided = place[0], 0
+def _settle(high: Any, winner: Any, ids: Any, rule: Any, place: Any, y: int, classes: Any) -> None:
+    """Write one row of classes."""
+    start = place[0]
     for x in range(place[4]):
-        known = winner[x] >= 0
-        undecided += not known
-        chosen = ids[winner[x]] if known else np.uint8(255)
+        chosen = ids[winner[x]] if winner[x] >= 0 else np.uint8(255)
         if rule[0] >= 0 and high[x] < rule[0]:
             chosen = np.uint8(rule[1])
         classes[y, start + x] = chosen
-    return undecided
 
 
 @compiled

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import copy
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +17,7 @@ from torch.nn import functional
 from geoseg.core.card import ModelCard
 from geoseg.core.values import Normalisation
 from geoseg.errors import DeviceMemoryError, ModelError, ResourceError
-from geoseg.inference.device import DTYPES, Compute
+from geoseg.inference.device import DTYPES, Compute, device_memory, release, torch_settings
 from geoseg.inference.kernels import clear_invalid, normalise_chip
 
 # On a CPU one chip at a time is the fastest: the layers of a larger batch leave the caches.
@@ -45,9 +43,10 @@ class Network:
     """A model on a device. Called with a batch of chips, it returns their scores."""
 
     def __init__(self, module: nn.Module, card: ModelCard, compute: Compute, augmentation: Augmentation) -> None:
-        """Move the module to the device, channels last."""
+        """Put the module, channels last, on the device: a copy of it where that is not the CPU."""
         self.card, self.compute, self._augmentation = card, compute, augmentation
-        self._module = module.eval().to(compute.device)
+        own = module if compute.device.type == "cpu" else copy.deepcopy(module)
+        self._module = own.eval().to(compute.device)
         self._module.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -56,13 +55,8 @@ class Network:
 
         Raises ModelError when the network's answer has another shape.
         """
-        try:
+        with device_memory(self.compute.device, f"with {inputs.shape[0]} chips of {tuple(inputs.shape[2:])}"):
             return self._scores(inputs)
-        except torch.OutOfMemoryError as error:
-            raise DeviceMemoryError(
-                f"{self.compute.device} ran out of memory with {inputs.shape[0]} chips of {tuple(inputs.shape[2:])}; "
-                "choose a smaller --batch-size or --tile-size"
-            ) from error
 
     def _scores(self, inputs: Tensor) -> Tensor:
         total: Tensor | None = None
@@ -148,11 +142,14 @@ class DeviceFeeder:
     """Batches for a GPU: raw pixels travel in the file's own dtype, once a batch, and are normalised there."""
 
     def __init__(self, norm: Normalisation, shape: tuple[int, int, int, int], dtype: Any, device: torch.device) -> None:
-        """Batches have `shape` (batch, band, y, x); `dtype` is the file's."""
+        """Batches have `shape` (batch, band, y, x); `dtype` is the file's (float64 travels as float32)."""
         self._device = device
+        held = np.float32 if dtype == np.float64 else dtype
         pinned = device.type == "cuda"
-        self._pixels = torch.zeros(shape, dtype=torch.from_numpy(np.empty(0, dtype)).dtype, pin_memory=pinned)
+        self._pixels = torch.zeros(shape, dtype=torch.from_numpy(np.empty(0, held)).dtype, pin_memory=pinned)
         self._valid = torch.ones((shape[0], 1, *shape[2:]), dtype=torch.bool, pin_memory=pinned)
+        self._masked: set[int] = set()
+        self._copied: torch.cuda.Event | None = None
 
         def column(values: NDArray[np.float32]) -> Tensor:
             return torch.from_numpy(values).to(device)[:, None, None]
@@ -162,17 +159,33 @@ class DeviceFeeder:
 
     def put(self, slot: int, pixels: NDArray[Any], valid: NDArray[np.bool_] | None, start: int) -> None:
         """Fill a slot from a row of tiles: `pixels` (band, y, x), columns from `start`; missing pixels become 0."""
+        if self._copied is not None:  # the batch before may still be on its way to the device
+            self._copied.synchronize()
+            self._copied = None
         stop = start + self._pixels.shape[3]
         self._pixels[slot].copy_(torch.from_numpy(pixels[:, :, start:stop]))
-        part = np.True_ if valid is None else valid[:, start:stop]
-        self._valid[slot, 0].copy_(torch.from_numpy(np.broadcast_to(part, self._valid.shape[2:]).copy()))
+        self._masked.discard(slot)
+        if valid is not None:
+            self._masked.add(slot)
+            self._valid[slot, 0].copy_(torch.from_numpy(valid[:, start:stop]))
 
     def inputs(self) -> Tensor:
         """The batch (batch, band, y, x) float32 on the device."""
-        values = self._pixels.to(self._device, non_blocking=True).float()
-        valid = self._valid.to(self._device, non_blocking=True)
-        values = torch.clamp(values, self._low, self._high) * self._scale + self._offset
-        return torch.where(valid, values, 0.0)
+        values = self._pixels.to(self._device, non_blocking=True)
+        valid = self._mask()
+        if self._device.type == "cuda":
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._copied.record(torch.cuda.current_stream(self._device))
+        values = torch.clamp(values.float(), self._low, self._high) * self._scale + self._offset
+        return values if valid is None else torch.where(valid, values, 0.0)
+
+    def _mask(self) -> Tensor | None:
+        if not self._masked:
+            return None
+        for slot in range(len(self._valid)):
+            if slot not in self._masked:
+                self._valid[slot] = True
+        return self._valid.to(self._device, non_blocking=True)
 
 
 Feeder = HostFeeder | DeviceFeeder
@@ -183,75 +196,54 @@ def feeder(norm: Normalisation, shape: tuple[int, int, int, int], dtype: Any, de
     return HostFeeder(norm, shape) if device.type == "cpu" else DeviceFeeder(norm, shape, dtype, device)
 
 
-_THREADS = threading.Lock()
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Run with `count` threads inside torch, one job at a time, and restore the number afterwards."""
-    with _THREADS:
-        before = torch.get_num_threads()
-        torch.set_num_threads(count)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
 def time_batch(network: Network, tile: int, batch: int) -> float:
     """Seconds that one batch takes, measured on empty chips after a warm-up."""
     inputs = torch.zeros((batch, len(network.card.bands), tile, tile), device=network.compute.device)
-    with torch_threads(network.compute.threads):
+    with torch_settings(network.compute):
         network(inputs)
         started = time.perf_counter()
         network(inputs).sum().item()  # the sum waits for a GPU
         return time.perf_counter() - started
 
 
-def probe_batch(network: Network, tile: int, available: int | None = None) -> int:
-    """The batch size for a job: the largest power of two that fits, up to what still pays on the device.
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a probe found: how many chips fit at a time, and the bytes of host memory that a forward pass took."""
 
-    A network is run once on empty chips for each size. On the CPU a size fits when twice the memory that the size
-    before it took is free (`available` bytes; measured when None). Raises ResourceError when not even one chip fits.
+    batch_size: int
+    host_bytes: int
+
+
+def probe(network: Network, tile: int, batch_size: int | None = None) -> Probed:
+    """The batch size for a job, found by running the network on empty chips; `batch_size` is tried alone when given.
+
+    Sizes are powers of two, up to what still pays on the device. Raises ResourceError when not even one chip fits.
     """
     bands, device = len(network.card.bands), network.compute.device
-    fits = _fits_on_gpu if device.type == "cuda" else _FitsInMemory(available)
-    chosen, size = 0, 1
-    while size <= LARGEST_BATCH[device.type]:
-        inputs = torch.zeros((size, bands, tile, tile), device=device)
-        if not fits(lambda inputs=inputs: network(inputs)):  # type: ignore[misc]
-            break
-        chosen, size = size, size * 2
+    before, chosen = psutil.Process().memory_info().rss, 0
+    sizes = [batch_size] if batch_size else [2**n for n in range(7) if 2**n <= LARGEST_BATCH[device.type]]
+    with torch_settings(network.compute):
+        for size in sizes:
+            try:
+                network(torch.zeros((size, bands, tile, tile), device=device))
+            except DeviceMemoryError:
+                release(device)
+                break
+            if size > 1 and not batch_size and _nearly_full(device):
+                break
+            chosen = size
+    release(device)
     if not chosen:
         raise ResourceError(
-            f"model {network.card.name}: not even one chip of {tile} x {tile} fits into the memory of {device}; "
-            "choose a smaller --tile-size, or another --device"
+            f"model {network.card.name}: {sizes[0]} chip(s) of {tile} x {tile} do not fit into the memory of {device}; "
+            "choose a smaller --tile-size or --batch-size, or another --device"
         )
-    return chosen
+    return Probed(chosen, max(0, psutil.Process().memory_info().rss - before))
 
 
-def _fits_on_gpu(run: Callable[[], Tensor]) -> bool:
-    try:
-        run()
-    except DeviceMemoryError:
-        torch.cuda.empty_cache()
+def _nearly_full(device: torch.device) -> bool:
+    """Whether a GPU has less than a third of its memory left for what is held besides the forward pass."""
+    if device.type != "cuda":
         return False
-    free, total = torch.cuda.mem_get_info()
-    torch.cuda.empty_cache()
-    return free > total // 5
-
-
-class _FitsInMemory:
-    """Whether a forward pass fits: it may grow the process by at most half of what is available."""
-
-    def __init__(self, available: int | None) -> None:
-        self._available, self._needed = available, 0
-
-    def __call__(self, run: Callable[[], Tensor]) -> bool:
-        free = psutil.virtual_memory().available if self._available is None else self._available
-        if 2 * self._needed > free // 2:
-            return False
-        before = psutil.Process().memory_info().rss
-        run()
-        self._needed = max(self._needed, psutil.Process().memory_info().rss - before)
-        return True
+    free, total = torch.cuda.mem_get_info(device)
+    return free < total // 3

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from geoseg.core.protocols import RowReader, Strip
+from geoseg.core.protocols import RowReader, Strip, Within
 from geoseg.core.values import Normalisation
 from geoseg.inference.ahead import ahead
-from geoseg.inference.chips import HELD_BYTES, Chip, RowDone, chips_of, tile_rows
+from geoseg.inference.chips import HELD_BYTES, Chip, RowDone, chips_of, tile_rows, wanted_of
+from geoseg.inference.device import device_memory
 from geoseg.inference.network import Feeder, Network, feeder
 from geoseg.inference.stitch import Canvas, stitcher
 
@@ -29,13 +30,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One pass over a block: what is read, how it is normalised, what predicts, what is stitched."""
+    """One pass over a block: what is read, how it is normalised, what predicts, what is stitched, and where."""
 
     reader: RowReader
     norm: Normalisation
     network: Network
     canvas: Canvas
     batch_size: int
+    region: Within | None = None
     tally: Tally = field(default_factory=Tally)
 
 
@@ -72,16 +74,20 @@ def predict_strips(work: Pass, advance: Callable[[int, int], None]) -> Generator
     """
     batches = ahead(_batches(work), DEPTH, "chips")
     scored = ahead(_scored(work, batches), DEPTH, "network")
-    stitch = stitcher(work.canvas, work.network.compute.device)
+    device = work.network.compute.device
     try:
+        with device_memory(device, "making room for the blended scores"):
+            stitch = stitcher(work.canvas, device)
         for step in scored:
             if isinstance(step, _Scored):
-                stitch.add(step.chip.row, step.chip.column, step.scores)
+                with device_memory(device, "blending scores"):
+                    stitch.add(step.chip.row, step.chip.column, step.scores)
                 work.tally.predicted += 1
                 advance(1, 0)
                 continue
             work.tally.skipped += step.skipped
-            strip = stitch.finish_row(step.row, step.valid)
+            with device_memory(device, "deciding classes"):
+                strip = stitch.finish_row(step.row, step.valid)
             advance(step.skipped, strip.class_ids.size)
             if strip.y.size:
                 yield strip
@@ -100,7 +106,8 @@ def _batches(work: Pass) -> Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]:
     batch, used = _Batch(None), 0
     for tile_row in tile_rows(work.reader, tiling, block):
         skipped = len(block.columns)
-        for column, start in chips_of(tile_row, tiling, block):
+        wanted = wanted_of(tile_row, work.region, tiling, block)
+        for column, start in chips_of(tile_row, wanted, tiling, block):
             if batch.feed is None:
                 batch.feed = free.get_nowait()
             batch.feed.put(used, tile_row.pixels, tile_row.valid, start)
@@ -110,8 +117,7 @@ def _batches(work: Pass) -> Iterator[tuple[_Batch, queue.SimpleQueue[Feeder]]]:
             if used == work.batch_size:
                 yield batch, free
                 batch, used = _Batch(None), 0
-        valid = None if tile_row.valid is None else tile_row.valid.copy()
-        batch.steps.append(RowDone(tile_row.row, skipped, valid))
+        batch.steps.append(RowDone(tile_row.row, skipped, wanted))
         if batch.held > HELD_BYTES or batch.feed is None:
             yield batch, free
             batch, used = _Batch(None), 0
@@ -125,7 +131,8 @@ def _scored(work: Pass, batches: Iterator[tuple[_Batch, queue.SimpleQueue[Feeder
     for batch, free in batches:
         scores: Tensor | None = None
         if batch.feed is not None:
-            inputs = batch.feed.inputs()
+            with device_memory(work.network.compute.device, f"with {work.batch_size} chips"):
+                inputs = batch.feed.inputs()
             scores = work.network(inputs)
             if scores.untyped_storage().data_ptr() == inputs.untyped_storage().data_ptr():
                 scores = scores.clone()  # a network that hands its input on: the buffer goes round

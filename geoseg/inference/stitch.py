@@ -143,6 +143,7 @@ class TensorStitcher:
         tiling = canvas.tiling
         self._sums = torch.zeros((len(canvas.decision.ids), tiling.y.tile, canvas.extent.size), device=device)
         self._ids = torch.tensor(canvas.decision.ids, dtype=torch.uint8, device=device)
+        self._foreground = torch.tensor(canvas.decision.foreground, dtype=torch.int64, device=device)
         background = canvas.decision.background
         self._background = torch.tensor(NODATA if background is None else background, dtype=torch.uint8, device=device)
 
@@ -160,25 +161,25 @@ class TensorStitcher:
         self._sums[:, :, start : start + axis_x.tile] += (wy[:, None] * wx) * scores
 
     def finish_row(self, row: int, valid: NDArray[np.bool_] | None) -> Strip:
-        """The rows that became final; the ring rolls on. Raises GeosegError when valid scores are not numbers."""
+        """The rows that became final; the ring rolls on. Raises GeosegError when scores are not numbers."""
         rows = _final(self._canvas.tiling.y, row)
-        classes, best = self._decide(self._sums[:, :rows])
-        if torch.isnan(self._sums).any():
-            raise not_numbers(row, None)
-        self._sums = torch.roll(self._sums, -rows, 1)
-        self._sums[:, self._sums.shape[1] - rows :] = 0
+        classes, best = self._decide(self._sums[:, :rows], row)
+        carried = self._sums[:, rows:].clone()
+        self._sums.zero_()
+        self._sums[:, : carried.shape[1]] = carried
         scores = best.cpu().numpy() if best is not None else None
         return cut(self._canvas, row, classes.cpu().numpy(), scores, valid)
 
-    def _decide(self, sums: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _decide(self, sums: torch.Tensor, row: int) -> tuple[torch.Tensor, torch.Tensor | None]:
         decision = self._canvas.decision
+        if torch.isnan(sums.sum(0)).any():
+            raise not_numbers(row, None)
         if decision.threshold is None:
             high, winner = sums.max(0)
             classes = self._ids[winner]
         else:
-            foreground = torch.tensor(decision.foreground, device=sums.device)
-            high, winner = sums[foreground].max(0)
-            classes = self._ids[foreground][winner]
+            high, winner = sums.index_select(0, self._foreground).max(0)
+            classes = self._ids[self._foreground][winner]
             classes = torch.where(high < decision.threshold, self._background, classes)
         if not self._canvas.with_scores:
             return classes, None

@@ -10,48 +10,60 @@ from pathlib import Path
 import psutil
 
 from geoseg.core.tiling import Block, Tiling
-from geoseg.core.values import Decision
 from geoseg.errors import ResourceError
-from geoseg.inference.network import LARGEST_BATCH
 from geoseg.inference.semantic import DEPTH
 
 GDAL_CACHE = 128 << 20
+READ_AHEAD = 4  # runs of rows that readers hold
+STRIPS = 8  # strips that sinks hold, each as classes and scores
 SQUEEZED = {"raster": 1 / 50, "scores": 1 / 5}  # bytes on disk per pixel, at the least
 LEFT_ALONE = 0.9  # of the memory that is available
+_CGROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes through the network at a time: chips, bands, bytes of a raw value, channels of scores."""
+
+    chips: int
+    bands: int
+    itemsize: int
+    channels: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Bytes of memory that a job takes besides the network's own, and of disk that its rasters take at the least."""
+    """Bytes of memory that a job takes, and of disk that its rasters take at the least."""
 
     memory: int
     disk: int
 
 
-def estimate(
-    tiling: Tiling, block: Block, pixel: tuple[int, int], decision: Decision, outputs: Mapping[str, Path]
-) -> Cost:
-    """The cost of one pass; `pixel` is the number of bands and the bytes of one value."""
-    bands, size = pixel
-    channels, tile = len(decision.ids), tiling.y.tile
+def memory_of(tiling: Tiling, block: Block, batch: Batch) -> int:
+    """Bytes of memory that one pass over a block holds, besides the network's own."""
+    tile = tiling.y.tile
     width = len(block.columns) * tiling.x.stride + tiling.x.overlap
-    ring = channels * (tiling.y.overlap * width + tile * tiling.x.overlap) * 4
-    rows = (bands * size + 1) * tile * width
-    ahead = 4 * (bands * size + 1) * tile * width
-    strips = 8 * tile * width
-    chips = (2 * DEPTH + 2) * LARGEST_BATCH["cpu"] * (bands + channels) * tile * tile * 4
-    pixels = block.y.size * block.x.size
-    disk = sum(int(pixels * share) for kind, share in SQUEEZED.items() if kind in outputs)
-    return Cost(ring + rows + ahead + strips + chips + GDAL_CACHE, disk)
+    ring = batch.channels * (tiling.y.overlap * width + tile * tiling.x.overlap) * 4
+    rows = (1 + READ_AHEAD) * (batch.bands * batch.itemsize + 1) * tile * width
+    chips = batch.chips * tile * tile * 4 * ((DEPTH + 2) * batch.bands + (DEPTH + 1) * batch.channels)
+    return ring + rows + 2 * STRIPS * tile * width + chips + GDAL_CACHE
+
+
+def disk_of(pixels: int, outputs: Mapping[str, Path]) -> int:
+    """Bytes of disk that the rasters among `outputs` take at the least, of so many pixels each."""
+    return sum(int(pixels * share) for kind, share in SQUEEZED.items() if kind in outputs)
 
 
 def require(cost: Cost, outputs: Mapping[str, Path], scene: str) -> None:
     """Nothing when the machine has what the job needs; raises ResourceError otherwise."""
-    available = psutil.virtual_memory().available
+    available = available_memory()
     if cost.memory > available * LEFT_ALONE:
         raise ResourceError(
             f"{scene}: the job needs about {cost.memory / 1e9:.1f} GB of memory, found {available / 1e9:.1f} GB; "
-            "choose a smaller --tile-size, or part of the scene with --bounds"
+            "choose a smaller --tile-size or --batch-size, or part of the scene with --bounds"
         )
     for path in outputs.values():
         free = shutil.disk_usage(path.parent).free
@@ -60,3 +72,12 @@ def require(cost: Cost, outputs: Mapping[str, Path], scene: str) -> None:
                 f"{path}: the rasters need at least {cost.disk / 1e9:.1f} GB of disk, found {free / 1e9:.1f} GB; "
                 "free some space, write to another disk, or leave --raster and --scores out"
             )
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: of the machine, and of its container where that allows less."""
+    free = [psutil.virtual_memory().available]
+    for limit, used in _CGROUPS:
+        if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdecimal():
+            free.append(max(0, int(text) - int(used.read_text())))
+    return min(free)

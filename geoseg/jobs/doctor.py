@@ -18,6 +18,7 @@ import psutil
 
 import geoseg
 from geoseg.errors import GeosegError
+from geoseg.jobs.redact import without_secrets
 
 RASTER_DRIVERS = ("GTiff", "COG", "VRT", "JP2OpenJPEG", "HFA", "netCDF", "HDF5", "PNG", "JPEG")
 VECTOR_DRIVERS = ("GPKG", "GeoJSON", "ESRI Shapefile", "FlatGeobuf")
@@ -65,7 +66,8 @@ def diagnose() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    return {k: v for k, v in sorted(os.environ.items()) if ENVIRONMENT.fullmatch(k) and not SECRET.search(k)}
+    named = {k: v for k, v in sorted(os.environ.items()) if ENVIRONMENT.fullmatch(k) and not SECRET.search(k)}
+    return {k: without_secrets(v) for k, v in named.items()}
 
 
 def _packages() -> dict[str, str | None]:

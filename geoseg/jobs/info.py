@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from geoseg.errors import InputError, SpecError
+from geoseg.errors import DeviceMemoryError, InputError, SpecError
 from geoseg.io.scene import SceneSource, open_scene
 from geoseg.jobs.plan import plan as plan_job
 from geoseg.jobs.plan import seconds
-from geoseg.jobs.spec import InferenceSpec, PredictJob, SceneSpec, explain
+from geoseg.jobs.spec import PredictJob, SceneSpec, explain
 from geoseg.tasks import TASKS
 
 
@@ -38,12 +38,13 @@ def _spec(source: str | Path | Mapping[str, Any] | SceneSpec) -> SceneSpec:
 
 
 def _fit(spec: SceneSpec, task: str) -> dict[str, Any]:
-    """Whether a task fits; a batch of one is planned, since finding the best one would run the network."""
+    """Whether a task fits, and what it would cost: the network is run once or twice to know."""
     found: dict[str, Any] = {"task": task, "model": TASKS[task].model}
     try:
-        plan = plan_job(PredictJob(scene=spec, task=task, inference=InferenceSpec(batch_size=1)))
-    except InputError as error:
+        plan = plan_job(PredictJob(scene=spec, task=task))
+        needed = seconds(plan)
+    except (InputError, DeviceMemoryError) as error:
         return {**found, "fits": False, "reason": str(error)}
     described = plan.describe()
     cost = {key: described[key] for key in ("grid", "tiles", "memory_bytes", "device", "precision")}
-    return {**found, "fits": True, **cost, "seconds": round(seconds(plan), 1)}
+    return {**found, "fits": True, **cost, "seconds": round(needed, 3)}

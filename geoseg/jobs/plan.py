@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import shapely
 from odc.geo.geobox import GeoBox
 
 import geoseg
@@ -16,16 +17,18 @@ from geoseg.core.tiling import Block, Tiling
 from geoseg.core.values import Decision, Stretch
 from geoseg.errors import ModelError, RegionError, ResolutionError, SpecError
 from geoseg.inference.device import Compute, choose
-from geoseg.inference.network import Augmentation, Network, probe_batch, time_batch
+from geoseg.inference.network import Augmentation, Network, probe, time_batch
 from geoseg.io.grid import crop, model_grid
 from geoseg.io.outputs import check_outputs
 from geoseg.io.raster_sink import RasterOptions
 from geoseg.io.region import RegionMask, read_region
 from geoseg.io.reproject import plan_reprojection
 from geoseg.io.scene import Scene, SceneSource, open_scene
-from geoseg.io.stretch import measure_stretch
-from geoseg.jobs.cost import Cost, estimate, require
+from geoseg.io.sources import source_files
+from geoseg.jobs.cost import Batch, Cost, disk_of, memory_of, require
 from geoseg.jobs.spec import PostprocessSpec, PredictJob
+from geoseg.jobs.values import stretch_for
+from geoseg.jobs.window import Window
 from geoseg.models import load_model, read_card, resolve
 from geoseg.tasks import Task, get_task
 
@@ -39,13 +42,15 @@ CLOSE = 0.1  # a scene's resolution may differ so much from the model's before i
 class Plan:
     """A job that can run: all that it needs is open, checked and decided.
 
-    `grid` is the model's grid over the whole scene, `block` the part of it that is computed. `area` is the region
-    that was asked for; `region` the same with `margin_m` around it, so that objects come out whole (0 with --clip).
+    `grid` is the model's grid over the whole scene, `block` the part of it that is computed. `area` is the region that
+    was asked for; `region` the same with `margin_m` around it: the network sees what lies around the area, and objects
+    come out whole. `network_bytes` is what a forward pass took when it was tried.
     """
 
     job: PredictJob
     scene: Scene
-    model: LoadedModel
+    card: ModelCard
+    model: LoadedModel | None
     task: Task | None
     bidx: tuple[int, ...]
     grid: GeoBox
@@ -58,13 +63,59 @@ class Plan:
     decision: Decision
     compute: Compute
     batch_size: int
+    network_bytes: int
     outputs: dict[str, Path]
-    cost: Cost
 
     @property
-    def card(self) -> ModelCard:
-        """The model's card."""
-        return self.model.card
+    def cost(self) -> Cost:
+        """What the pass needs."""
+        batch = Batch(self.batch_size, len(self.bidx), self.scene.dtype.itemsize, len(self.decision.ids))
+        target = self.target
+        pixels = int(np.prod(target.shape if target is not None else self.window_grid.shape))
+        memory = memory_of(self.tiling, self.block, batch) + self.network_bytes
+        return Cost(memory, disk_of(pixels, self.outputs))
+
+    def check(self) -> None:
+        """Nothing when the machine has what the pass needs. Raises ResourceError."""
+        require(self.cost, self.outputs, self.scene.name)
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """The model; a finished plan has one. Raises ModelError."""
+        if self.model is None:
+            raise ModelError(f"model {self.card.name} is not loaded; make the plan with geoseg.jobs.plan.plan")
+        return self.model
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether any output needs more than the classes."""
+        return bool({"vector", "scores", "preview"} & set(self.outputs))
+
+    @property
+    def window(self) -> Window:
+        """What the rasters show: the block, or the area of interest in it."""
+        return Window.of(self.grid, self.block, self.area)
+
+    @property
+    def window_grid(self) -> GeoBox:
+        """The grid of what the rasters show."""
+        return crop(self.grid, self.window.y, self.window.x)
+
+    @property
+    def target(self) -> GeoBox | None:
+        """The scene's own grid, where the rasters are to lie on it."""
+        if not self.job.output.native_grid:
+            return None
+        return crop(self.scene.grid, *self.scene.window(self.area))
+
+    @property
+    def covers_scene(self) -> bool:
+        """Whether the whole scene is computed, so that no object can be cut but by the scene's own edge."""
+        if self.region is None:
+            return True
+        height, width = self.grid.shape
+        corners = [self.grid.affine * corner for corner in ((0, 0), (width, 0), (width, height), (0, height))]
+        return bool(shapely.covers(shapely.union_all(self.region.polygons), shapely.Polygon(corners)))
 
     @property
     def block_grid(self) -> GeoBox:
@@ -106,7 +157,7 @@ class Plan:
             "model": {
                 "name": card.name,
                 "version": card.version,
-                "sha256": self.model.sha256,
+                "sha256": self.loaded.sha256,
                 "license": card.license,
                 "attribution": card.attribution,
             },
@@ -124,7 +175,9 @@ class Plan:
                 "planned": len(self.block.rows) * len(self.block.columns),
                 "skipped_by_region": self.tiling.count - len(self.block.rows) * len(self.block.columns),
             },
-            "region": None if self.region is None else {"margin_m": self.margin_m, "clip": self.job.region.clip},
+            "region": None
+            if self.region is None
+            else {"margin_m": round(self.margin_m, 1), "clip": self.job.region.clip},
             "stretch": _stretch_text(self.stretch),
             "threshold": self.decision.threshold,
             "tta": self.job.inference.tta,
@@ -146,14 +199,10 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     Raises InputError of every kind: SceneError, BandError, ResolutionError, RegionError, ModelError, OutputError,
     ResourceError.
     """
-    outputs = check_outputs(
-        {kind: getattr(job.output, kind) for kind in ("vector", "raster", "scores", "preview")},
-        job.output.overwrite,
-        [*job.scene.paths, *job.scene.bands.values()],
-    )
     task = get_task(job.task) if job.task else None
-    scene = open_scene(SceneSource(**dict(job.scene)))
     reference = job.model or (task.model if task else "")
+    outputs = _outputs(job, reference)
+    scene = open_scene(SceneSource(**dict(job.scene)))
     card = model.card if model else read_card(resolve(reference))
     if task and card.task not in (task.name, "any"):
         raise ModelError(f"model {card.name} is for the task {card.task!r}; expected one for {task.name!r}")
@@ -161,19 +210,17 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     grid = grid_for(scene, card, job)
     _check_formats(job, grid, outputs)
     tiling = _tiling(grid, card, job)
-    margin = 0.0 if job.region.clip else _first_margin(grid, tiling, scene)
+    margin = _first_margin(grid, tiling, scene)
     area = _region(job, scene, 0.0)
     region = _region(job, scene, margin)
     block = _block(region, scene, grid, tiling)
     decision = Decision.of(card, job.inference.threshold)
     compute = choose(job.inference.device, job.inference.precision, job.inference.threads)
-    cost = estimate(tiling, block, (len(bidx), scene.dtype.itemsize), decision, outputs)
-    require(cost, outputs, scene.name)
-    loaded = model or load_model(reference)
-    return Plan(
+    draft = Plan(
         job=job,
         scene=scene,
-        model=loaded,
+        card=card,
+        model=model,
         task=task,
         bidx=bidx,
         grid=grid,
@@ -182,13 +229,26 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
         area=area,
         region=region,
         margin_m=margin,
-        stretch=stretch_for(scene, bidx, card, job, region),
+        stretch=None,
         decision=decision,
         compute=compute,
-        batch_size=job.inference.batch_size or probe_batch(network(loaded, compute, job), tiling.y.tile),
+        batch_size=job.inference.batch_size or 1,
+        network_bytes=0,
         outputs=outputs,
-        cost=cost,
     )
+    draft.check()
+    draft = replace(draft, stretch=stretch_for(scene, bidx, card, job.stretch), model=model or load_model(reference))
+    found = probe(network(draft), tiling.y.tile, job.inference.batch_size)
+    final = replace(draft, batch_size=found.batch_size, network_bytes=found.host_bytes)
+    final.check()
+    return final
+
+
+def _outputs(job: PredictJob, model: str) -> dict[str, Path]:
+    """The outputs by kind; OutputError for those that cannot be written, or would replace what the job reads."""
+    asked = {kind: getattr(job.output, kind) for kind in ("vector", "raster", "scores", "preview")}
+    read = [*source_files([*job.scene.paths, *job.scene.bands.values()]), model]
+    return check_outputs(asked, job.output.overwrite, [*read, job.region.aoi] if job.region.aoi else read)
 
 
 def _check_formats(job: PredictJob, grid: GeoBox, outputs: Mapping[str, Path]) -> None:
@@ -198,23 +258,26 @@ def _check_formats(job: PredictJob, grid: GeoBox, outputs: Mapping[str, Path]) -
         plan_reprojection(outputs["vector"], grid.crs, job.output.dst_crs)
 
 
-def network(model: LoadedModel, compute: Compute, job: PredictJob) -> Network:
-    """The model on its device, with the job's test-time augmentation."""
-    return Network(model.module, model.card, compute, Augmentation(job.inference.tta, job.inference.scales))
+def network(plan: Plan) -> Network:
+    """The plan's model on its device, with the job's test-time augmentation."""
+    asked = plan.job.inference
+    return Network(plan.loaded.module, plan.card, plan.compute, Augmentation(asked.tta, asked.scales))
 
 
 def seconds(plan: Plan) -> float:
     """About how long the network will take for the plan's tiles, from one batch that is measured now."""
     batches = -(-len(plan.block.rows) * len(plan.block.columns) // plan.batch_size)
-    one = time_batch(network(plan.model, plan.compute, plan.job), plan.tiling.y.tile, plan.batch_size)
-    return batches * one
+    return batches * time_batch(network(plan), plan.tiling.y.tile, plan.batch_size)
 
 
 def grown(plan: Plan) -> Plan:
-    """The same plan with twice the margin around its region."""
+    """The same plan with twice the margin around its area. Raises ResourceError when it needs more than there is."""
     margin = 2 * plan.margin_m
     region = _region(plan.job, plan.scene, margin)
-    return replace(plan, region=region, block=_block(region, plan.scene, plan.grid, plan.tiling), margin_m=margin)
+    block = _block(region, plan.scene, plan.grid, plan.tiling)
+    larger = replace(plan, region=region, block=block, margin_m=margin)
+    larger.check()
+    return larger
 
 
 def grid_for(scene: Scene, card: ModelCard, job: PredictJob) -> GeoBox:
@@ -226,10 +289,11 @@ def grid_for(scene: Scene, card: ModelCard, job: PredictJob) -> GeoBox:
             "state what it is with --scene-resolution"
         )
     low, high = card.resolution_range
-    outside = not low * (1 - CLOSE) <= found <= high * (1 + CLOSE)
-    if outside and not job.inference.any_resolution:
+    for what, value in ((scene.name, found), ("--resolution", asked)):
+        if value is None or job.inference.any_resolution or low * (1 - CLOSE) <= value <= high * (1 + CLOSE):
+            continue
         raise ResolutionError(
-            f"{scene.name}: found {found:.3g} m per pixel; model {card.name} expects {low:g} to {high:g} m; choose "
+            f"{what}: found {value:.3g} m per pixel; model {card.name} expects {low:g} to {high:g} m; choose "
             "another model, or override with --any-resolution (the result is then worth little)"
         )
     target = asked or (found if found > high * (1 + CLOSE) else card.resolution)
@@ -270,21 +334,6 @@ def _block(region: RegionMask | None, scene: Scene, grid: GeoBox, tiling: Tiling
     if not (block.y.size and block.x.size):
         raise RegionError(f"the region misses the scene {scene.name}; choose one that meets it")
     return block
-
-
-def stretch_for(
-    scene: Scene, bidx: Sequence[int], card: ModelCard, job: PredictJob, region: RegionMask | None
-) -> Stretch | None:
-    """The job's one stretch, or None when the scene's values are of the kind that the model was trained on."""
-    spec, count = job.stretch, len(bidx)
-    if spec.mode == "none" or (spec.mode == "auto" and scene.dtype == np.dtype(card.dtype)):
-        return None
-    if spec.low is not None and spec.high is not None:
-        low, high = (values * count if len(values) == 1 else values for values in (spec.low, spec.high))
-        if len(low) != count or len(high) != count:
-            raise SpecError(f"stretch limits for {len(low)} and {len(high)} bands; expected one, or {count}")
-        return Stretch(low, high, "given")
-    return measure_stretch(scene, bidx, spec.percentiles, region)
 
 
 def _stretch_text(stretch: Stretch | None) -> dict[str, Any] | None:

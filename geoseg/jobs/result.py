@@ -13,7 +13,8 @@ import numpy as np
 from geoseg.core.polygons import PolygonBatch
 from geoseg.errors import OutputError
 from geoseg.io.outputs import check_ending, check_outputs
-from geoseg.io.vector_sink import VectorSink
+from geoseg.io.vector_formats import SHORT_NAMES
+from geoseg.io.vector_sink import VectorOptions, VectorSink
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 class Result:
     """The outputs of a finished job, by kind ("vector", "raster", "scores", "preview"), and its summary.
 
-    `folder` is a temporary one that the result owns: `close`, or the end of a `with` block, removes it.
+    `metadata` is what each output says of how it was made. `folder` is a temporary one that the result owns: `close`,
+    or the end of a `with` block, removes it.
     """
 
     outputs: dict[str, Path]
     summary: dict[str, Any]
+    metadata: dict[str, str] = field(default_factory=dict, repr=False)
     folder: Path | None = field(default=None, repr=False)
 
     def polygons(self) -> GeoDataFrame:
@@ -35,7 +38,8 @@ class Result:
         import geopandas
 
         path = self._output("vector")
-        return geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path)
+        frame = geopandas.read_parquet(path) if path.suffix.lower() == ".parquet" else geopandas.read_file(path)
+        return frame.rename(columns={short: long for long, short in SHORT_NAMES.items()})
 
     def write(self, path: str | Path, *, dst_crs: str | None = None, overwrite: bool = False) -> Path:
         """Write the polygons to a vector file of any known ending, and return its path.
@@ -45,7 +49,7 @@ class Result:
         final = check_ending("vector", path)
         check_outputs({"vector": final}, overwrite)
         frame = self.polygons()
-        sink = VectorSink(final, frame.crs, dst_crs)
+        sink = VectorSink(final, frame.crs, dst_crs, VectorOptions(self.metadata))
         try:
             sink.write(_batch(frame))
             sink.commit()

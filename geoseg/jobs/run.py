@@ -12,8 +12,8 @@ from typing import Any
 import geoseg
 from geoseg.core.protocols import BadBlock, Progress, Silent
 from geoseg.core.values import normalisation
-from geoseg.errors import DeviceMemoryError, ResourceError
-from geoseg.inference.network import torch_threads
+from geoseg.errors import DeviceMemoryError, ResourceError, SpecError
+from geoseg.inference.device import release, torch_settings
 from geoseg.inference.semantic import Pass, Tally, predict_strips
 from geoseg.inference.stitch import Canvas
 from geoseg.io.outputs import Staging
@@ -22,8 +22,10 @@ from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSin
 from geoseg.io.vector_sink import VectorOptions, VectorSink
 from geoseg.jobs.outlet import Outlets
 from geoseg.jobs.plan import Plan, grown, network
+from geoseg.jobs.redact import without_secrets
 from geoseg.jobs.result import Result
 from geoseg.jobs.vectors import CutObjectError, PolygonSink
+from geoseg.jobs.window import OnGrid, WindowSink
 
 READERS = 2  # threads that read and decode
 PREVIEW_SIZE = 2000  # pixels of the picture's longer side, at most
@@ -44,6 +46,8 @@ class _Told:
 
 def run(plan: Plan, progress: Progress | None = None) -> Result:
     """Carry out a plan. Raises ReadError, WriteError, ModelError; then, and on Ctrl-C, no output is left."""
+    if not plan.outputs:
+        raise SpecError("the job writes nothing; give at least one of the outputs vector, raster, scores and preview")
     told = _Told(progress or Silent())
     told.progress.plan(plan.describe())
     started = time.monotonic()
@@ -56,6 +60,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
             told.warn(f"objects of the region reach beyond it: computing {plan.margin_m:.0f} m around it")
         except DeviceMemoryError as error:
             plan = _smaller(plan, error)
+            release(plan.compute.device)
             told.warn(f"{plan.compute.device} ran out of memory: starting again with {plan.batch_size} chips at a time")
         told.progress.plan(plan.describe())
     seconds = time.monotonic() - started
@@ -64,7 +69,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
         "mpx_per_second": round(plan.block.y.size * plan.block.x.size / seconds / 1e6, 3),
         "warnings": told.warnings,
     }
-    return Result(dict(plan.outputs), summary)
+    return Result(dict(plan.outputs), summary, metadata(plan))
 
 
 def _smaller(plan: Plan, error: DeviceMemoryError) -> Plan:
@@ -75,19 +80,18 @@ def _smaller(plan: Plan, error: DeviceMemoryError) -> Plan:
 
 def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
     """One pass over the scene; returns its summary."""
-    reader = plan.scene.reader(
-        plan.bidx, plan.grid, threads=READERS, on_bad_block=plan.job.on_bad_block, region=plan.region
-    )
-    canvas = Canvas(plan.tiling, plan.block, plan.decision, with_scores=_needs_scores(plan))
+    reader = plan.scene.reader(plan.bidx, plan.grid, threads=READERS, on_bad_block=plan.job.on_bad_block)
+    canvas = Canvas(plan.tiling, plan.block, plan.decision, with_scores=plan.needs_scores)
     work = Pass(
         reader,
         normalisation(plan.card, plan.stretch),
-        network(plan.model, plan.compute, plan.job),
+        network(plan),
         canvas,
         plan.batch_size,
+        None if plan.region is None else OnGrid(plan.region, plan.grid),
     )
     with Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
-        with Outlets() as outlets, torch_threads(plan.compute.threads):
+        with Outlets() as outlets, torch_settings(plan.compute):
             polygons = _open(plan, staging, outlets, told.warn)
             strips = predict_strips(work, told.progress.advance)
             try:
@@ -111,19 +115,16 @@ def _listed(bad: Sequence[BadBlock], told: _Told) -> list[dict[str, Any]]:
     ]
 
 
-def _needs_scores(plan: Plan) -> bool:
-    return bool({"vector", "scores", "preview"} & set(plan.outputs))
-
-
 def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], None]) -> PolygonSink | None:
     """Every sink that the plan asks for; returns the one of polygons, if any."""
-    target = plan.scene.grid if plan.job.output.native_grid else None
-    options = RasterOptions(metadata(plan), plan.job.output.creation_options, target, plan.compute.threads)
+    options = RasterOptions(metadata(plan), plan.job.output.creation_options, plan.target, plan.compute.threads)
+    window, grid = plan.window, plan.window_grid
     if "raster" in plan.outputs:
-        path = staging.path(plan.outputs["raster"])
-        outlets.add(ClassRasterSink(path, plan.block_grid, plan.card.classes, options), "raster")
+        classes = ClassRasterSink(staging.path(plan.outputs["raster"]), grid, plan.card.classes, options)
+        outlets.add(WindowSink(classes, window), "raster")
     if "scores" in plan.outputs:
-        outlets.add(ScoreRasterSink(staging.path(plan.outputs["scores"]), plan.block_grid, options), "scores")
+        scores = ScoreRasterSink(staging.path(plan.outputs["scores"]), grid, options)
+        outlets.add(WindowSink(scores, window), "scores")
     polygons_path = polygon_path(plan, staging)
     if polygons_path is None:
         return None
@@ -146,9 +147,9 @@ def _draw(plan: Plan, staging: Staging, progress: Progress) -> None:
     if "preview" not in plan.outputs or polygons is None:
         return
     progress.stage("drawing the preview")
-    rows = plan.scene.overview(plan.bidx, PREVIEW_SIZE, plan.region)
+    rows = plan.scene.overview(plan.bidx, PREVIEW_SIZE, plan.area)
     pixels, valid = imagery(rows)
-    grid = plan.scene.overview_grid(PREVIEW_SIZE, plan.region)
+    grid = plan.scene.overview_grid(PREVIEW_SIZE, plan.area)
     title = f"{plan.scene.name}: {plan.task.name if plan.task else plan.card.name}"
     picture = Picture(pixels, grid, valid, title, plan.card.attribution)
     write_preview(staging.path(plan.outputs["preview"]), picture, polygons, plan.card.classes, PREVIEW_SIZE)
@@ -160,9 +161,9 @@ def metadata(plan: Plan) -> dict[str, str]:
     made = {
         "GEOSEG_VERSION": geoseg.__version__,
         "GEOSEG_MODEL": f"{plan.card.name} {plan.card.version}",
-        "GEOSEG_MODEL_SHA256": plan.model.sha256,
+        "GEOSEG_MODEL_SHA256": plan.loaded.sha256,
         "GEOSEG_ATTRIBUTION": plan.card.attribution,
-        "GEOSEG_JOB": plan.job.model_dump_json(exclude_defaults=True),
+        "GEOSEG_JOB": without_secrets(plan.job.model_dump_json(exclude_defaults=True)),
         "GEOSEG_COMPUTE": json.dumps({k: described[k] for k in ("device", "precision", "threads", "batch_size")}),
         "GEOSEG_STRETCH": json.dumps(described["stretch"]),
     }

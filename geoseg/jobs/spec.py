@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from geoseg.errors import SpecError
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Scale = Annotated[float, Field(ge=0.1, le=8)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -46,7 +48,7 @@ class RegionSpec(_Part):
     """Where to look: a vector file of polygons, or bounds (left, bottom, right, top) in `bounds_crs` (the scene's)."""
 
     aoi: str | None = None
-    bounds: tuple[float, float, float, float] | None = None
+    bounds: tuple[Finite, Finite, Finite, Finite] | None = None
     bounds_crs: str | None = None
     clip: bool = False
 
@@ -66,12 +68,12 @@ class InferenceSpec(_Part):
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    batch_size: Annotated[int, Field(ge=1)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     threads: Annotated[int, Field(ge=1)] | None = None
     tile_size: Annotated[int, Field(ge=1)] | None = None
     overlap: Annotated[int, Field(ge=0)] | None = None
     tta: Literal["none", "flips", "d4"] = "none"
-    scales: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1.0,)
+    scales: Annotated[tuple[Scale, ...], Field(min_length=1, max_length=8)] = (1.0,)
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     resolution: Positive | None = None
     any_resolution: bool = False
@@ -104,7 +106,7 @@ class PostprocessSpec(_Part):
 
 
 class OutputSpec(_Part):
-    """What comes out; at least one. `creation_options` go to the class and score rasters."""
+    """What comes out; a job that runs has at least one. `creation_options` go to the class and score rasters."""
 
     vector: str | None = None
     raster: str | None = None

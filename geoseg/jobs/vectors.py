@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 
+from geoseg.core.classes import NODATA
 from geoseg.core.protocols import Strip
+from geoseg.core.tiling import Block
+from geoseg.io.region import RegionMask
 from geoseg.io.vector_sink import VectorSink
 from geoseg.vector.attributes import measure
 from geoseg.vector.ground import Ground
@@ -29,29 +34,30 @@ class PolygonSink:
     """Polygonises, postprocesses, measures and writes, strip by strip; keeps the totals for each class."""
 
     def __init__(self, plan: Plan, sink: VectorSink) -> None:
-        """Write the plan's polygons to `sink`; those that do not meet its region are left out."""
+        """Write the plan's polygons to `sink`; those that do not meet its area are left out."""
         self._plan, self._sink = plan, sink
-        grid, classes, asked = plan.block_grid, plan.card.classes, plan.postprocess
-        height, width = grid.shape
-        self._ground = Ground.of(grid.affine, grid.crs, plan.resolution)
-        self._polygonizer = Polygonizer(width, height, background=classes.background)
+        classes, asked = plan.card.classes, plan.postprocess
+        self._frame = Frame.of(plan)
+        self._ground = Ground.of(plan.block_grid.affine, plan.block_grid.crs, plan.resolution)
+        self._polygonizer = self._frame.polygonizer()
         self._settings = PostprocessSettings(
             min_area_m2=asked.min_area_m2 or 0.0,
             fill_holes_m2=asked.fill_holes_m2 or 0.0,
             simplify_m=asked.simplify_m or 0.0,
             adjoining=len(classes.foreground) > 1,
         )
-        self._area = None if plan.area is None else in_pixels(plan.area.polygons, grid.affine)
+        self._things = np.array([c.id for c in classes.foreground if c.kind == "thing" and not plan.job.region.clip])
+        self._area = None if plan.area is None else in_pixels(plan.area.polygons, plan.block_grid.affine)
         self._whole: Any = None
-        if plan.region is not None and not plan.job.region.clip:
-            self._whole = in_pixels(plan.region.polygons, grid.affine).buffer(-2)
+        if plan.region is not None and not plan.covers_scene:
+            self._whole = in_pixels(plan.region.polygons, plan.block_grid.affine).buffer(-2)
             shapely.prepare(self._whole)
         self.counts: dict[str, int] = defaultdict(int)
         self.areas: dict[str, float] = defaultdict(float)
 
     def write(self, strip: Strip) -> None:
         """Take the next strip. Raises CutObjectError, WriteError."""
-        self._take(self._polygonizer.feed(strip.class_ids, strip.scores))
+        self._take(self._polygonizer.feed(*self._frame.around(strip)))
 
     def commit(self) -> None:
         """Close what is still open, and write the file. Raises CutObjectError, WriteError."""
@@ -60,6 +66,9 @@ class PolygonSink:
 
     def finish(self) -> None:
         """Close what is still open."""
+        below = self._frame.below()
+        if below is not None:
+            self._take(self._polygonizer.feed(*below))
         self._take(self._polygonizer.finish())
 
     def abort(self) -> None:
@@ -75,16 +84,66 @@ class PolygonSink:
         self._sink.write(batch)
 
     def _inside(self, polygons: RawPolygons) -> RawPolygons:
-        """The polygons that meet the region: whole, or cut at its border when the job clips."""
+        """The polygons that meet the area: things whole, stuff cut at its border; with clip, everything is cut."""
         if self._area is None:
             return polygons
         kept = polygons.take(shapely.intersects(self._area, polygons.geometry))
-        if self._plan.job.region.clip:
-            return cut(kept, self._area)
-        cut_off = kept.touches_edge & ~shapely.contains(self._whole, kept.geometry)
-        if cut_off.any():
+        thing = np.isin(kept.class_id, self._things)
+        if self._whole is not None and not shapely.contains(self._whole, kept.geometry[thing]).all():
             raise CutObjectError
-        return kept
+        return kept if thing.all() else cut(kept, self._area, ~thing)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around the block where it ends before the scene does, and outside the region.
+
+    It is nothing, rather than missing data, so that objects there do not look as if the scene's edge had cut them.
+    `hollow` is a class id that is never polygonised; `sides` are the pixels of it at the top, left, bottom, right.
+    """
+
+    grid: GeoBox
+    block: Block
+    region: RegionMask | None
+    hollow: int
+    scored: bool
+    sides: tuple[int, int, int, int]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Frame:
+        """The frame of a plan's block."""
+        block, (height, width) = plan.block, plan.grid.shape
+        inner = (block.y.start > 0, block.x.start > 0, block.y.stop < height, block.x.stop < width)
+        ids = {c.id for c in plan.card.classes.classes}
+        background = plan.card.classes.background
+        hollow = background if background is not None else next(i for i in range(NODATA) if i not in ids)
+        top, left, bottom, right = (int(side) for side in inner)
+        return cls(plan.grid, block, plan.region, hollow, plan.needs_scores, (top, left, bottom, right))
+
+    def polygonizer(self) -> Polygonizer:
+        """A polygonizer for the block with its frame; its coordinates are the block's."""
+        top, left, bottom, right = self.sides
+        width, height = self.block.x.size + left + right, self.block.y.size + top + bottom
+        return Polygonizer(width, height, background=self.hollow, origin=(-left, -top))
+
+    def around(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        """The strip's classes and scores with the frame's sides, and its top where the strip is the first."""
+        top, left, _, right = self.sides
+        classes = strip.class_ids
+        if self.region is not None:
+            inside = self.region.mask(self.grid, strip.y, self.block.x)
+            classes = np.where(inside, classes, np.uint8(self.hollow))
+        margins = ((top if strip.y.start == self.block.y.start else 0, 0), (left, right))
+        scores = None if strip.scores is None else np.pad(strip.scores, margins)
+        return np.pad(classes, margins, constant_values=self.hollow), scores
+
+    def below(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None:
+        """The frame's last row, where it has one."""
+        _, left, bottom, right = self.sides
+        if not bottom:
+            return None
+        row = np.full((1, self.block.x.size + left + right), self.hollow, np.uint8)
+        return row, np.zeros_like(row) if self.scored else None
 
 
 def in_pixels(polygons: NDArray[Any], affine: Affine) -> Any:
@@ -95,9 +154,11 @@ def in_pixels(polygons: NDArray[Any], affine: Affine) -> Any:
     return area
 
 
-def cut(polygons: RawPolygons, region: Any) -> RawPolygons:
-    """The parts of polygons inside a region, one polygon each; order kept."""
-    parts, owner = shapely.get_parts(shapely.intersection(polygons.geometry, region), return_index=True)
+def cut(polygons: RawPolygons, area: Any, which: NDArray[np.bool_]) -> RawPolygons:
+    """The polygons, those of `which` cut at the border of an area, one polygon a part; order kept."""
+    geometry = polygons.geometry.copy()
+    geometry[which] = shapely.intersection(geometry[which], area)
+    parts, owner = shapely.get_parts(geometry, return_index=True)
     solid = shapely.get_dimensions(parts) == 2
     taken = polygons.take(owner[solid])
     return RawPolygons(parts[solid], taken.class_id, taken.pixels, taken.score_sum, taken.touches_edge)

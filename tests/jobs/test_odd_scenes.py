@@ -44,7 +44,7 @@ PLACES = {
 def test_polygons_lie_where_the_pixels_do_and_have_their_size_on_the_ground(tmp_path, model, place):
     crs, transform, pixel_m2 = PLACES[place]
     scene = scene_of(tmp_path / "scene.tif", MASK, crs=crs, transform=transform)
-    with geoseg.predict(scene, model, inference={"any_resolution": True}) as result:
+    with geoseg.predict(scene, model, options={"inference": {"any_resolution": True}}) as result:
         found = result.polygons()
     burnt = rasterio.features.rasterize(found.geometry, MASK.shape, transform=transform)
     np.testing.assert_array_equal(burnt, MASK)
@@ -80,7 +80,7 @@ def test_bands_are_matched_or_asked_for_never_guessed(tmp_path, model, bands):
     with pytest.raises(BandError, match=f"found (bands 1=|{bands} band)"):
         geoseg.predict(scene, model)
     if bands > 3:
-        with geoseg.predict(scene, model, scene_options={"bidx": (bands, 1, 2)}) as result:
+        with geoseg.predict(scene, model, options={"scene": {"bidx": (bands, 1, 2)}}) as result:
             assert len(result.polygons()) > 0
 
 
@@ -91,7 +91,7 @@ def test_missing_values_of_any_kind_are_nodata(tmp_path, pan_model):
     scene = make_raster(tmp_path / "scene.tif", data=values[None], nodata=-9999, descriptions=("pan",))
     raster = tmp_path / "classes.tif"
     stretch = {"mode": "limits", "low": [0], "high": [255]}
-    geoseg.predict(scene, pan_model, output={"raster": str(raster)}, stretch=stretch)
+    geoseg.predict(scene, pan_model, output={"raster": str(raster)}, options={"stretch": stretch})
     expected = MASK.astype(np.uint8)
     for start in (0, 10, 20, 30):
         expected[start : start + 5, 0:5] = 255
@@ -166,13 +166,13 @@ def test_odd_real_rasters_give_a_correct_result_or_one_clear_error(data_dir, tmp
     path, expected = data_dir / "robustness" / name, OUTCOMES[name]
     scene = geoseg.open_scene(path)
     output = {"vector": str(tmp_path / "out.gpkg"), "raster": str(tmp_path / "out.tif")}
-    asked = {"scene_options": {"bidx": (1,)}, "inference": {"resolution": scene.resolution}, "output": output}
+    options = {"scene": {"bidx": (1,)}, "inference": {"resolution": scene.resolution}}
     if isinstance(expected, type):
         with pytest.raises(expected, match=name):
-            geoseg.predict(path, pan_model, **asked)
+            geoseg.predict(path, pan_model, output=output, options=options)
         assert not list(tmp_path.iterdir())
         return
-    result = geoseg.predict(path, pan_model, **asked)
+    result = geoseg.predict(path, pan_model, output=output, options=options)
     found = result.polygons()
     assert len(found) == expected
     with rasterio.open(output["raster"]) as raster, rasterio.open(path) as source:

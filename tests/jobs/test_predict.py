@@ -86,7 +86,7 @@ def test_the_cut_changes_nothing(tmp_path, threshold, inference):
     outputs = []
     for name, options in (("whole", {"tile_size": 256, "overlap": 0}), ("cut", inference)):
         output = {kind: str(tmp_path / f"{name}{end}") for kind, end in (("vector", ".gpkg"), ("raster", ".tif"))}
-        geoseg.predict(scene, threshold, output=output, inference=options)
+        geoseg.predict(scene, threshold, output=output, options={"inference": options})
         with rasterio.open(output["raster"]) as raster:
             outputs.append((raster.read(1), shapely.to_wkb(gpd.read_file(output["vector"]).geometry.to_numpy())))
     np.testing.assert_array_equal(outputs[0][0], outputs[1][0])
@@ -136,7 +136,7 @@ def test_a_scene_far_from_the_models_resolution_is_refused_with_the_way_out(tmp_
     scene = scene_of(tmp_path / "scene.tif", blobs((40, 40)), transform=Affine(10, 0, 5e5, 0, -10, 5e6))
     with pytest.raises(ResolutionError, match=r"found 10 m per pixel.*expects 0\.1 to 0\.8 m.*--any-resolution"):
         geoseg.predict(scene, model)
-    with geoseg.predict(scene, model, inference={"any_resolution": True}) as result:
+    with geoseg.predict(scene, model, options={"inference": {"any_resolution": True}}) as result:
         assert len(result.polygons()) > 0
 
 
@@ -144,7 +144,7 @@ def test_without_a_crs_the_resolution_is_asked_for(tmp_path, threshold):
     scene = scene_of(tmp_path / "scene.tif", blobs((50, 50)), crs=None)
     with pytest.raises(ResolutionError, match="--scene-resolution"):
         geoseg.predict(scene, threshold)
-    with geoseg.predict(scene, threshold, scene_options={"resolution": 1.0}) as result:
+    with geoseg.predict(scene, threshold, options={"scene": {"resolution": 1.0}}) as result:
         found = result.polygons()
     assert found.crs is None
     assert found.area_m2.sum() == pytest.approx(found.area.sum())
@@ -161,7 +161,7 @@ def test_values_of_another_kind_are_stretched_once_and_the_result_says_how(tmp_p
         assert json.loads(source.tags()["GEOSEG_STRETCH"])["low"] == [1000.0] * 3
     assert result.summary["stretch"]["high"] == [9000.0] * 3
     limits = {"mode": "limits", "low": [0], "high": [60000]}
-    geoseg.predict(scene, threshold, output={"raster": str(raster), "overwrite": True}, stretch=limits)
+    geoseg.predict(scene, threshold, output={"raster": str(raster), "overwrite": True}, options={"stretch": limits})
     with rasterio.open(raster) as source:
         assert not source.read(1).any(), "9000 of 60000 lies under the threshold"
 
@@ -183,7 +183,7 @@ class TestRegion:
 
     def test_objects_that_meet_it_come_out_whole(self, tmp_path, threshold, long_object):
         bounds = self.region(long_object)
-        with geoseg.predict(long_object, threshold, region={"bounds": bounds}) as result:
+        with geoseg.predict(long_object, threshold, options={"region": {"bounds": bounds}}) as result:
             found = result.polygons()
         assert sorted(found.area.round()) == [100, 3700]
         assert not found.touches_edge.any()
@@ -191,7 +191,7 @@ class TestRegion:
 
     def test_clip_cuts_them(self, threshold, long_object):
         bounds = self.region(long_object)
-        with geoseg.predict(long_object, threshold, region={"bounds": bounds, "clip": True}) as result:
+        with geoseg.predict(long_object, threshold, options={"region": {"bounds": bounds, "clip": True}}) as result:
             found = result.polygons()
         assert sorted(found.area.round()) == [100, 500]
         assert found.within(shapely.box(*bounds)).all()
@@ -207,12 +207,12 @@ class TestRegion:
         }
         tiles = plan(job_from(values)).describe()["tiles"]
         assert tiles["planned"] < tiles["scene"] == tiles["planned"] + tiles["skipped_by_region"]
-        with geoseg.predict(long_object, threshold, region={"aoi": str(aoi)}) as result:
+        with geoseg.predict(long_object, threshold, options={"region": {"aoi": str(aoi)}}) as result:
             assert sorted(result.polygons().area.round()) == [100, 3700]
 
     def test_one_that_misses_the_scene_prints_both_extents(self, threshold, long_object):
         with pytest.raises(RegionError, match="misses the scene"):
-            geoseg.predict(long_object, threshold, region={"bounds": (0, 0, 10, 10)})
+            geoseg.predict(long_object, threshold, options={"region": {"bounds": (0, 0, 10, 10)}})
 
 
 def test_objects_at_the_edge_are_marked(tmp_path, threshold):
@@ -262,7 +262,7 @@ def test_a_block_that_cannot_be_read_ends_the_job_or_is_listed(tmp_path, thresho
     with pytest.raises(ReadError, match=r"scene\.tif"):
         geoseg.predict(scene, threshold, output={"raster": str(raster)})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["scene.tif"], "nothing half-written stays"
-    result = geoseg.predict(scene, threshold, output={"raster": str(raster)}, on_bad_block="nodata")
+    result = geoseg.predict(scene, threshold, output={"raster": str(raster)}, options={"on_bad_block": "nodata"})
     bad = result.summary["bad_blocks"]
     assert bad
     values = rasterio.open(raster).read(1)
@@ -331,8 +331,9 @@ def test_progress_counts_every_tile_and_pixel_of_the_plan(tmp_path, threshold):
 )
 def test_what_cannot_be_done_is_said_before_any_work(tmp_path, threshold, changes, error, message):
     scene = scene_of(tmp_path / "scene.tif", blobs((50, 50)))
+    known = {name: changes.pop(name) for name in ("task", "output") if name in changes}
     with pytest.raises(error, match=message):
-        geoseg.predict(scene, threshold, **changes)
+        geoseg.predict(scene, threshold, **known, options=changes)
     assert [p.name for p in tmp_path.iterdir()] == ["scene.tif"]
 
 
@@ -367,7 +368,8 @@ def slow(self, inputs):
 Network.__call__ = slow
 import geoseg
 output = {"vector": "out.gpkg", "raster": "out.tif", "scores": "scores.tif", "preview": "out.png"}
-geoseg.predict("scene.tif", sys.argv[1], output=output, inference={"tile_size": 32, "overlap": 0, "batch_size": 1})
+inference = {"tile_size": 32, "overlap": 0, "batch_size": 1}
+geoseg.predict("scene.tif", sys.argv[1], output=output, options={"inference": inference})
 """
 
 
