@@ -54,7 +54,7 @@ class Place(nn.Module):
         return (inputs[:, :1] + self.field).softmax(1)
 
 
-def run(pixels, module, the_card, *, tile, overlap, batch=3, valid=None, block=None, threshold=None, tensor=False):
+def run(pixels, module, the_card, *, tile, overlap, batch=3, valid=None, block=None, threshold=None):
     tiling = Tiling.over(pixels.shape[1:], tile, overlap)
     canvas = Canvas(tiling, block or tiling.whole(), Decision.of(the_card, threshold), True)
     network = Network(module, the_card, CPU, Augmentation())
@@ -139,11 +139,17 @@ def test_a_threshold_moves_the_decision_and_the_score_raster_shows_the_foregroun
     np.testing.assert_array_equal(scores, np.floor(expected * 254 + 0.5))
 
 
-def test_scores_that_are_not_numbers_end_the_run():
+@pytest.mark.parametrize("channel", [0, 2, 3])
+@pytest.mark.parametrize("device", [False, True])
+def test_scores_that_are_not_numbers_end_the_run(channel, device, monkeypatch):
     class Broken(nn.Module):
         def forward(self, inputs):
-            return inputs.repeat(1, 4, 1, 1) * torch.nan
+            scores = torch.full((len(inputs), 4, *inputs.shape[2:]), 0.25)
+            scores[:, channel, 3, 5] = torch.nan
+            return scores
 
+    if device:
+        monkeypatch.setattr("geoseg.inference.semantic.stitcher", TensorStitcher)
     with pytest.raises(GeosegError, match="not numbers"):
         run(np.ones((1, 8, 8), np.uint8), Broken(), card(), tile=8, overlap=2)
 
