@@ -103,6 +103,8 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
             outlets.commit()
         _draw(plan, staging, told.progress)
         staging.commit()
+    if not work.tally.predicted:
+        told.warn(f"{plan.scene.name}: no pixel of it was valid where it was looked at; check --nodata and the area")
     return _summary(plan, polygons, work.tally, _listed(reader.bad_blocks, told))
 
 

@@ -103,6 +103,7 @@ def test_a_scene_without_one_valid_pixel(tmp_path, model, pan_model):
     zeros = np.zeros((3, 60, 60), np.uint8)
     with geoseg.predict(make_raster(tmp_path / "empty.tif", data=zeros, nodata=0), model) as result:
         assert len(result.polygons()) == 0
+        assert "no pixel of it was valid" in result.summary["warnings"][0]
     empty = np.full((1, 60, 60), np.nan, np.float32)
     scene = make_raster(tmp_path / "nan.tif", data=empty, descriptions=("pan",))
     with pytest.raises(SceneError, match=r"nan\.tif: found no valid pixel"):
