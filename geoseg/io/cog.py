@@ -51,14 +51,16 @@ _CHOICES: Mapping[str, tuple[str, ...] | None] = {  # creation options that keep
 class RasterOptions:
     """How rasters are written: `metadata` becomes tags, `creation_options` are those of GDAL's COG driver.
 
-    With `target` the result lies on that grid (of the same CRS) instead of the grid that the strips come on. Raises
-    OutputError for a creation option that is unknown or that would change values or grid.
+    With `target` the result lies on that grid (of the same CRS) instead of the grid that the strips come on. `named` is
+    the final name, where the sink's path is a temporary one: messages tell it. Raises OutputError for a creation option
+    that is unknown or that would change values or grid.
     """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
     creation_options: Mapping[str, str] = field(default_factory=dict)
     target: GeoBox | None = None
     threads: int = 2
+    named: Path | None = None
 
     def __post_init__(self) -> None:
         """Check the creation options."""
@@ -97,11 +99,16 @@ class CogWriter:
     def __init__(self, path: str | Path, grid: GeoBox, look: Look, options: RasterOptions) -> None:
         """Open the temporary file. Raises OutputError where the folder cannot be written to."""
         self._path, self._grid, self._look, self._options = Path(path), grid, look, options
-        self._staging = Staging([self._path], overwrite=True)
-        self._rows = self._open("rows.tif", grid)
+        self._named = options.named or self._path
+        self._staging = Staging([self._path], overwrite=True, named=self._named)
+        try:
+            self._rows = self._open("rows.tif", grid)
+        except BaseException:
+            self._staging.abort()
+            raise
 
     def _open(self, name: str, grid: GeoBox) -> RowFile:
-        return RowFile(self._staging.scratch(self._path, name), self._path, grid)
+        return RowFile(self._staging.scratch(self._path, name), self._named, grid)
 
     def write(self, y: Span, values: NDArray[np.uint8]) -> None:
         """Take the next rows, (y, x) uint8. Raises WriteError."""
@@ -110,7 +117,7 @@ class CogWriter:
     def commit(self) -> None:
         """Write the COG and move it to its final name. Raises WriteError, and then nothing is left."""
         try:
-            with _gdal(self._path):
+            with _gdal(self._named):
                 rows = self._rows
                 rows.finish(self._look, self._options)
                 if self._options.target is not None:
@@ -144,7 +151,7 @@ class CogWriter:
             "OVERVIEW_RESAMPLING": self._look.resampling,
         }
         rasterio.shutil.copy(source, staged, driver="COG", **{**defaults, **chosen})
-        require_complete(staged, self._path, sparse=chosen.get("SPARSE_OK") in ("YES", "TRUE"))
+        require_complete(staged, self._named, sparse=chosen.get("SPARSE_OK") in ("YES", "TRUE"))
 
     def abort(self) -> None:
         """Remove everything written so far; safe to call at any time."""
@@ -244,19 +251,26 @@ def warped_rows(source: Path, grid: GeoBox, resampling: Resampling) -> Iterator[
 
 def _nearest_rows(raster: Any, grid: GeoBox, relation: Affine) -> Iterator[tuple[Span, NDArray[np.uint8]]]:
     """Nearest pixels where both grids have the same directions: by index, so that ties always go the same way."""
-    rows = _nearest(grid.shape[0], relation.e, relation.f, raster.height)
-    columns = _nearest(grid.shape[1], relation.a, relation.c, raster.width)
+    rows, outside_rows = _nearest(grid.shape[0], relation.e, relation.f, raster.height)
+    columns, outside_columns = _nearest(grid.shape[1], relation.a, relation.c, raster.width)
     for y in _spans(grid.shape[0]):
         wanted = rows[y.start : y.stop]
         first, last = int(wanted.min()), int(wanted.max())
         values = raster.read(1, window=Window(0, first, raster.width, last - first + 1))
-        yield y, values[wanted - first][:, columns]
+        taken = values[wanted - first][:, columns]
+        taken[outside_rows[y.start : y.stop]] = NODATA
+        taken[:, outside_columns] = NODATA
+        yield y, taken
 
 
-def _nearest(count: int, scale: float, offset: float, size: int) -> NDArray[np.int64]:
-    """The pixel of an axis of `size` in which each of `count` pixel centres lies; edges belong to the later one."""
+def _nearest(count: int, scale: float, offset: float, size: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The pixel of an axis of `size` in which each of `count` pixel centres lies, and which of them lie outside it.
+
+    Edges belong to the later pixel.
+    """
     centres = (np.arange(count) + 0.5) * scale + offset
-    return np.clip(np.floor(np.round(centres, 6)).astype(np.int64), 0, size - 1)
+    pixels = np.floor(np.round(centres, 6)).astype(np.int64)
+    return np.clip(pixels, 0, size - 1), (pixels < 0) | (pixels >= size)
 
 
 def _gdal_rows(raster: Any, grid: GeoBox, resampling: Resampling) -> Iterator[tuple[Span, NDArray[np.uint8]]]:

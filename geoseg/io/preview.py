@@ -43,7 +43,7 @@ _BATCH = 20_000
 class Picture:
     """What the map shows: imagery `pixels` (3, y, x) uint8 on `grid`, valid where `valid` (y, x) is (None: everywhere).
 
-    `title` and `credit` are written under it.
+    `title` and `credit` are written under it; its longer side has `longest` pixels at most.
     """
 
     pixels: NDArray[np.uint8]
@@ -51,6 +51,7 @@ class Picture:
     valid: NDArray[np.bool_] | None = None
     title: str = ""
     credit: str = ""
+    longest: int = 2000
 
 
 def imagery(rows: Rows) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
@@ -81,37 +82,38 @@ def write_preview(
     picture: Picture,
     polygons: str | Path | Iterable[PolygonBatch],
     classes: ClassSet,
-    max_size: int = 2000,
+    named: Path | None = None,
 ) -> None:
-    """Write a PNG of the polygons over the imagery, its map at most `max_size` pixels a side.
+    """Write a PNG of the polygons over the imagery.
 
     `polygons` is a vector file that geoseg wrote (in any CRS), or batches in the picture's CRS. An older file is
-    replaced. Raises WriteError.
+    replaced. `named` is the final name, where `path` is a temporary one: messages tell it. Raises WriteError.
     """
     final = Path(path)
-    base = _base(picture, max_size)
+    named = named or final
+    base = _base(picture)
     shapes = _Shapes((base.height, base.width), classes)
     to_map = _map_transform(picture.grid, (base.height, base.width))
-    for geometry, ids in _batches(polygons, picture.grid):
+    for geometry, ids in _batches(polygons, picture.grid, named):
         shapes.add(shapely.transform(geometry, to_map), ids)
     drawn = shapes.over(np.asarray(base))
     strip = footer(max(base.width, _NARROWEST), _furniture(picture, base, shapes, classes))
     page = Image.new("RGB", (strip.width, base.height + strip.height), PAPER)
     page.paste(Image.fromarray(drawn), ((page.width - base.width) // 2, 0))
     page.paste(strip, (0, base.height))
-    with Staging([final], overwrite=True) as staging, writing(final):
+    with Staging([final], overwrite=True, named=named) as staging, writing(named):
         page.save(staging.path(final), format="PNG", compress_level=3)
         staging.commit()
 
 
-def _base(picture: Picture, max_size: int) -> Image.Image:
+def _base(picture: Picture) -> Image.Image:
     """The imagery at the map's size, paper where there is none."""
     pixels = np.moveaxis(picture.pixels, 0, -1).copy()
     if picture.valid is not None:
         pixels[~picture.valid] = _EMPTY
     height, width = pixels.shape[:2]
-    longer = max(height, width)
-    scale = min(max_size, max(longer, min(SMALLEST, max_size))) / longer
+    longer, longest = max(height, width), picture.longest
+    scale = min(longest, max(longer, min(SMALLEST, longest))) / longer
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     image = _muted(pixels)
     return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
@@ -211,14 +213,14 @@ def _blend_classes(
             _blend(pixels, _reduced(mask) * opacity, colours[number])
 
 
-def _batches(polygons: Any, grid: GeoBox) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def _batches(polygons: Any, grid: GeoBox, named: Path) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Geometry in the grid's CRS and class ids, some polygons at a time."""
     if not isinstance(polygons, str | Path):
         for batch in polygons:
             yield batch.geometry, batch.class_id
         return
     path = Path(polygons)
-    with writing(path, *FAILURES):
+    with writing(named, *FAILURES):
         yield from _file_batches(path, grid)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from odc.geo.geobox import GeoBox
@@ -47,14 +48,14 @@ class ScoreRasterSink:
 
     def __init__(self, path: str | Path, grid: GeoBox, options: RasterOptions) -> None:
         """Begin the raster of `grid`; an older file at `path` is replaced at commit. Raises OutputError."""
-        self._path = path
+        self._named = options.named or path
         self._file = CogWriter(path, grid, Look("score", "AVERAGE", scale=1 / SCORE_UNIT), options)
 
     def write(self, strip: Strip) -> None:
         """Take the next strip, which must carry scores. Raises WriteError."""
         if strip.scores is None:
             raise WriteError(
-                f"{self._path}: rows {strip.y.start} to {strip.y.stop} carry no scores; ask the predictor for them"
+                f"{self._named}: rows {strip.y.start} to {strip.y.stop} carry no scores; ask the predictor for them"
             )
         self._file.write(strip.y, strip.scores)
 
@@ -78,7 +79,7 @@ def regrid(source: str | Path, destination: str | Path, grid: GeoBox, options: R
         classes = raster.colorinterp[0] == ColorInterp.palette
         colours = {i: c[:3] for i, c in raster.colormap(1).items()} if classes else None
         look = Look(raster.descriptions[0] or "", "NEAREST" if classes else "AVERAGE", raster.scales[0], colours)
-    options = RasterOptions({**tags, **options.metadata}, options.creation_options, threads=options.threads)
+    options = replace(options, metadata={**tags, **options.metadata}, target=None)
     writer = CogWriter(destination, grid, look, options)
     try:
         for y, values in warped_rows(Path(source), grid, look.warping):
@@ -90,5 +91,4 @@ def regrid(source: str | Path, destination: str | Path, grid: GeoBox, options: R
 
 def _with_classes(options: RasterOptions, classes: ClassSet) -> RasterOptions:
     listed = json.dumps([{"id": c.id, "name": c.name, "colour": c.colour} for c in classes.classes])
-    metadata = {**options.metadata, "GEOSEG_CLASSES": listed}
-    return RasterOptions(metadata, options.creation_options, options.target, options.threads)
+    return replace(options, metadata={**options.metadata, "GEOSEG_CLASSES": listed})

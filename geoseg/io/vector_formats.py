@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,7 @@ SCHEMA = pa.schema(
 )
 SHORT_NAMES = MappingProxyType({"perimeter_m": "perim_m", "touches_edge": "touch_edge"})  # a Shapefile holds 10 letters
 SHAPEFILE_LIMIT = 2**31 - 1  # bytes of the .shp and of the .dbf; readers that count in signed 32 bits stop there
+_TABLE_NAME = re.compile(r"(?!gpkg|sqlite_|rtree_)\w", re.IGNORECASE)  # how those that GDAL and SQLite accept begin
 FAILURES: tuple[type[Exception], ...] = (
     DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError, CPLE_BaseError, pa.ArrowException,
     sqlite3.Error,
@@ -118,10 +120,16 @@ def _write_gdal(staged: Path, final: Path, kind: VectorFormat, layer: Layer) -> 
             "ignore", "'crs' was not provided"
         )  # a scene without one has been let through on purpose
         pyogrio.write_arrow(
-            pa.RecordBatchReader.from_batches(schema, batches), staged, driver=kind.driver, layer=final.stem,
+            pa.RecordBatchReader.from_batches(schema, batches), staged, driver=kind.driver, layer=layer_name(final),
             geometry_name="geometry", geometry_type=geometry_type, crs=layer.crs.to_wkt() if layer.crs else None,
             encoding="UTF-8", layer_options=dict(kind.options), layer_metadata=metadata,
         )  # fmt: skip
+
+
+def layer_name(final: Path) -> str:
+    """What a file's layer is called: as the file, where a GeoPackage takes that as a table's name."""
+    name = final.stem.encode(errors="replace").decode()
+    return name if _TABLE_NAME.match(name) else f"layer_{name}"
 
 
 def _promoted(batch: pa.RecordBatch) -> pa.RecordBatch:

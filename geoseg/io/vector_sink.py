@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from geoseg.core.polygons import PolygonBatch
 from geoseg.errors import WriteError
-from geoseg.io.outputs import Staging, shown, size_text, writing
+from geoseg.io.outputs import Staging, size_text, writing
 from geoseg.io.reproject import plan_reprojection
 from geoseg.io.vector_formats import (
     FAILURES,
@@ -40,10 +40,14 @@ def _ignore(message: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class VectorOptions:
-    """`metadata` is written into formats that hold any; `warn` is called with what the user should know."""
+    """`metadata` is written into formats that hold any; `warn` is called with what the user should know.
+
+    `named` is the final name, where the sink's path is a temporary one: messages and layers bear it.
+    """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
     warn: Callable[[str], None] = _ignore
+    named: Path | None = None
 
 
 class VectorSink:
@@ -59,14 +63,20 @@ class VectorSink:
         Raises OutputError for an unknown ending, a CRS that the format cannot hold, and a folder that is not writable.
         """
         self._path, self._options = Path(path), options or VectorOptions()
+        self._named = self._options.named or self._path
         self._format = vector_driver(self._path)
-        self._reprojection = plan_reprojection(self._path, crs, dst_crs)
-        self._staging = Staging([self._path], overwrite=True)
-        self._spool = Spool(self._staging.scratch(self._path, "spool.arrow"))
+        self._reprojection = plan_reprojection(self._named, crs, dst_crs)
+        self._staging = Staging([self._path], overwrite=True, named=self._named)
+        try:
+            with self._writing():
+                self._spool = Spool(self._staging.scratch(self._path, "spool.arrow"))
+        except BaseException:
+            self._staging.abort()
+            raise
         self._shapefile_bytes = 100
         if self._format.name == "Shapefile":
             renames = ", ".join(f"{long} is {short}" for long, short in SHORT_NAMES.items())
-            self._options.warn(f"{shown(self._path)}: a Shapefile's field names hold 10 characters: {renames}")
+            self._options.warn(f"{self._named}: a Shapefile's field names hold 10 characters: {renames}")
 
     @property
     def count(self) -> int:
@@ -89,7 +99,7 @@ class VectorSink:
         needed = max(self._shapefile_bytes, (self.count + len(geometry)) * _DBF_ROW)
         if needed > SHAPEFILE_LIMIT:
             raise WriteError(
-                f"{shown(self._path)}: the polygons need more than the {size_text(SHAPEFILE_LIMIT)} that a Shapefile "
+                f"{self._named}: the polygons need more than the {size_text(SHAPEFILE_LIMIT)} that a Shapefile "
                 "holds; write .gpkg, .fgb or .parquet instead"
             )
 
@@ -99,7 +109,7 @@ class VectorSink:
             with self._writing():
                 self._spool.close()
                 layer = self._spool.layer(self._reprojection.crs, self._options.metadata)
-                write_layer(self._staging.path(self._path), self._path, layer)
+                write_layer(self._staging.path(self._path), self._named, layer)
             self._staging.commit()
         except BaseException:
             self.abort()
@@ -111,23 +121,22 @@ class VectorSink:
         self._staging.abort()
 
     def _writing(self) -> Any:
-        return writing(self._path, *FAILURES)
+        return writing(self._named, *FAILURES)
 
 
 class Spool:
     """Polygons on disk as an Arrow stream, in the order they came; knows their number, bounds and kinds."""
 
     def __init__(self, path: Path) -> None:
-        """Create the file."""
+        """Create the file. Raises OSError."""
         self._path = path
         self.count = 0
         self._bounds: NDArray[np.float64] | None = None
         self._kinds: set[str] = set()
         self._waiting: list[pa.RecordBatch] = []
         options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with writing(path):
-            self._file = path.open("wb")
-            self._writer = pa.ipc.new_stream(self._file, SCHEMA, options=options)
+        self._file = path.open("wb")
+        self._writer = pa.ipc.new_stream(self._file, SCHEMA, options=options)
 
     def write(self, geometry: NDArray[Any], batch: PolygonBatch) -> None:
         """Take polygons `geometry` with the attributes of `batch`."""

@@ -18,6 +18,7 @@ from geoseg.inference.semantic import Pass, Tally, predict_strips
 from geoseg.inference.stitch import Canvas
 from geoseg.io.outputs import Staging
 from geoseg.io.preview import Picture, imagery, write_preview
+from geoseg.io.raster import session
 from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSink
 from geoseg.io.vector_sink import VectorOptions, VectorSink
 from geoseg.jobs.outlet import Outlets
@@ -90,7 +91,7 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
         plan.batch_size,
         None if plan.region is None else OnGrid(plan.region, plan.grid),
     )
-    with Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
+    with session(), Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
         with Outlets() as outlets, torch_settings(plan.compute):
             polygons = _open(plan, staging, outlets, told.warn)
             strips = predict_strips(work, told.progress.advance)
@@ -122,16 +123,19 @@ def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], 
     options = RasterOptions(metadata(plan), plan.job.output.creation_options, plan.target, plan.compute.threads)
     window, grid = plan.window, plan.window_grid
     if "raster" in plan.outputs:
-        classes = ClassRasterSink(staging.path(plan.outputs["raster"]), grid, plan.card.classes, options)
+        final = plan.outputs["raster"]
+        classes = ClassRasterSink(staging.path(final), grid, plan.card.classes, replace(options, named=final))
         outlets.add(WindowSink(classes, window), "raster")
     if "scores" in plan.outputs:
-        scores = ScoreRasterSink(staging.path(plan.outputs["scores"]), grid, options)
+        final = plan.outputs["scores"]
+        scores = ScoreRasterSink(staging.path(final), grid, replace(options, named=final))
         outlets.add(WindowSink(scores, window), "scores")
     polygons_path = polygon_path(plan, staging)
     if polygons_path is None:
         return None
     dst_crs = plan.job.output.dst_crs if "vector" in plan.outputs else None
-    sink = VectorSink(polygons_path, plan.grid.crs, dst_crs, VectorOptions(metadata(plan), warn))
+    final = plan.outputs.get("vector") or plan.outputs["preview"]
+    sink = VectorSink(polygons_path, plan.grid.crs, dst_crs, VectorOptions(metadata(plan), warn, named=final))
     polygons = PolygonSink(plan, sink)
     outlets.add(polygons, "polygons")
     return polygons
@@ -153,8 +157,9 @@ def _draw(plan: Plan, staging: Staging, progress: Progress) -> None:
     pixels, valid = imagery(rows)
     grid = plan.scene.overview_grid(PREVIEW_SIZE, plan.area)
     title = f"{plan.scene.name}: {plan.task.name if plan.task else plan.card.name}"
-    picture = Picture(pixels, grid, valid, title, plan.card.attribution)
-    write_preview(staging.path(plan.outputs["preview"]), picture, polygons, plan.card.classes, PREVIEW_SIZE)
+    picture = Picture(pixels, grid, valid, title, plan.card.attribution, PREVIEW_SIZE)
+    final = plan.outputs["preview"]
+    write_preview(staging.path(final), picture, polygons, plan.card.classes, named=final)
 
 
 def metadata(plan: Plan) -> dict[str, str]:

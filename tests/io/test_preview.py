@@ -36,9 +36,9 @@ def drawn(path, shape=SHAPE):
 
 
 def paint(folder, polygons=(), ids=1, affine=NORTH_UP, picture=None):
-    picture = picture or Picture(grey(), grid(SHAPE, affine))
+    picture = picture or Picture(grey(), grid(SHAPE, affine), longest=SIZE)
     batches = [batch(on_ground(polygons, affine), ids)] if len(polygons) else []
-    write_preview(folder / "a.png", picture, batches, CLASSES, SIZE)
+    write_preview(folder / "a.png", picture, batches, CLASSES)
     return drawn(folder / "a.png")
 
 
@@ -78,13 +78,13 @@ def test_an_inner_polygon_of_another_class_is_not_covered_by_the_outer_one(tmp_p
 def test_a_file_in_any_format_and_crs_gives_the_same_picture(tmp_path, ending):
     holed = on_ground([shapely.transform(HOLED, lambda p: p + 0.3)], NORTH_UP)  # not on the edge of a pixel
     turned = batch(shapely.orient_polygons(holed, exterior_cw=ending == ".shp"))
-    write_preview(tmp_path / "a.png", Picture(grey(), grid(SHAPE)), [turned], CLASSES, SIZE)
+    write_preview(tmp_path / "a.png", Picture(grey(), grid(SHAPE), longest=SIZE), [turned], CLASSES)
     expected = drawn(tmp_path / "a.png")
     path = tmp_path / f"a{ending}"
     sink = VectorSink(path, "EPSG:32633", None if ending == ".geojson" else "EPSG:3035")
     sink.write(batch(holed))
     sink.commit()
-    write_preview(tmp_path / "b.png", Picture(grey(), grid(SHAPE)), path, CLASSES, SIZE)
+    write_preview(tmp_path / "b.png", Picture(grey(), grid(SHAPE), longest=SIZE), path, CLASSES)
     assert np.abs(drawn(tmp_path / "b.png") - expected).mean() < 0.05
 
 
@@ -92,7 +92,7 @@ def test_an_empty_file_and_polygons_beside_the_map_leave_the_imagery_alone(tmp_p
     VectorSink(tmp_path / "a.parquet", "EPSG:32633").commit()
     VectorSink(tmp_path / "a.fgb", "EPSG:32633").commit()
     for path in (tmp_path / "a.parquet", tmp_path / "a.fgb"):
-        write_preview(tmp_path / "a.png", Picture(grey(), grid(SHAPE)), path, CLASSES, SIZE)
+        write_preview(tmp_path / "a.png", Picture(grey(), grid(SHAPE), longest=SIZE), path, CLASSES)
         assert (drawn(tmp_path / "a.png") == 100).all()
     assert (paint(tmp_path, [shapely.box(5000, 5000, 6000, 6000)]) == 100).all()
 
@@ -104,9 +104,9 @@ def test_thousands_of_tiny_polygons_are_filled_without_outlines(tmp_path):
     assert pixels[:60, :300, 0].mean() > 101
 
 
-def test_the_map_is_at_most_max_size_and_small_scenes_are_enlarged(tmp_path):
-    for shape, max_size, expected in (((1000, 1200), 600, (500, 600)), ((20, 60), 2000, (300, 900))):
-        write_preview(tmp_path / "a.png", Picture(grey(shape), grid(shape)), [], CLASSES, max_size)
+def test_the_map_is_at_most_longest_and_small_scenes_are_enlarged(tmp_path):
+    for shape, longest, expected in (((1000, 1200), 600, (500, 600)), ((20, 60), 2000, (300, 900))):
+        write_preview(tmp_path / "a.png", Picture(grey(shape), grid(shape), longest=longest), [], CLASSES)
         width, height = Image.open(tmp_path / "a.png").size
         assert width == expected[1]
         assert expected[0] < height < expected[0] + 100
@@ -123,15 +123,14 @@ def test_a_narrow_scene_still_has_a_legend(tmp_path):
 def test_where_no_imagery_is_there_is_paper(tmp_path):
     valid = np.ones(SHAPE, bool)
     valid[:100] = False
-    pixels = paint(tmp_path, picture=Picture(grey(), grid(SHAPE), valid))
+    pixels = paint(tmp_path, picture=Picture(grey(), grid(SHAPE), valid, longest=SIZE))
     assert (pixels[50] == 236).all()
     assert (pixels[150] == 100).all()
 
 
 def test_a_scene_without_crs_is_drawn_without_scale_and_arrow(tmp_path):
-    write_preview(
-        tmp_path / "a.png", Picture(grey(), grid(SHAPE, Affine.identity(), None)), [batch([HOLED])], CLASSES, SIZE
-    )
+    picture = Picture(grey(), grid(SHAPE, Affine.identity(), None), longest=SIZE)
+    write_preview(tmp_path / "a.png", picture, [batch([HOLED])], CLASSES)
     page = np.asarray(Image.open(tmp_path / "a.png"))
     assert np.abs(page[200, 225].astype(int) - (100 + 0.28 * (ORANGE - 100))).max() <= 1
     assert (page[SHAPE[0] :, SHAPE[1] // 2 :] == 255).all()
@@ -172,7 +171,7 @@ def test_a_long_legend_takes_more_lines_and_stays_on_the_page():
 
 def test_all_classes_but_the_background_are_listed(tmp_path):
     lone = ClassSet(classes=(ClassInfo(id=0, name="background", colour="#00ff00"),))
-    write_preview(tmp_path / "a.png", Picture(grey(), grid(SHAPE)), [], lone, SIZE)
+    write_preview(tmp_path / "a.png", Picture(grey(), grid(SHAPE), longest=SIZE), [], lone)
     strip = np.asarray(Image.open(tmp_path / "a.png")).astype(int)[SHAPE[0] :]
     assert not (np.abs(strip - [0, 255, 0]).max(axis=2) < 30).any()
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,6 +189,21 @@ def test_a_full_disk_is_an_error_wherever_it_strikes_and_leaves_nothing(tmp_path
         with full_disk(limit), pytest.raises(WriteError, match=r"a\.tif: could not be written .* disk"):
             write_classes(tmp_path / "a.tif", values, [70])
         assert names(tmp_path) == [], f"with {limit} of {size} bytes"
+
+
+def feed_and_commit(sink, values):
+    feed(sink, values, [3], values)
+    sink.commit()
+
+
+def test_messages_bear_the_final_name(tmp_path):
+    options = RasterOptions(named=Path("town.tif"))
+    sinks = [ClassRasterSink(tmp_path / "a.tif", grid((9, 9)), CLASSES, options)]
+    sinks.append(ScoreRasterSink(tmp_path / "b.tif", grid((9, 9)), options))
+    for sink in sinks:
+        with full_disk(100), pytest.raises(WriteError, match=r"^town\.tif: could not be written"):
+            feed_and_commit(sink, blobs((9, 9)))
+    assert names(tmp_path) == []
 
 
 def scaled(shape, source):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -168,6 +169,65 @@ def test_a_geopackage_has_an_index_a_layer_name_and_metadata(tmp_path):
     assert info["capabilities"]["fast_spatial_filter"]
     with sqlite3.connect(tmp_path / "town_1.gpkg") as database:
         assert database.execute("SELECT count(*) FROM rtree_town_1_geom_rowid").fetchone() == (3,)
+
+
+ODD = [
+    "gpkg_out",
+    "GPKG",
+    "sqlite_x",
+    "rtree_a",
+    "#1",
+    "a;b",
+    "a?b",
+    "it's",
+    'a"b',
+    " x",
+    "layer:x",
+    "ü ö",
+    "select",
+    "%41",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("ending", [".gpkg", ".shp", ".fgb"])
+def test_any_name_will_do(tmp_path, monkeypatch, name, ending):
+    monkeypatch.chdir(tmp_path)
+    write(Path(f"{name}{ending}"), batch(circles(3)))
+    assert len(read(Path(f"{name}{ending}").rename(f"read{ending}") if ending != ".shp" else renamed(name))) == 3
+
+
+def renamed(stem):
+    """The Shapefile under a name that every reader takes."""
+    for path in list(Path().iterdir()):
+        path.rename(f"read{path.name.removeprefix(stem)}")
+    return Path("read.shp")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_endings_in_capitals_are_written_and_read(tmp_path, ending):
+    for name in (f"OUT{ending.upper()}", f"OUT{ending}"):
+        path = write(tmp_path / name, batch(circles(3)))
+        frame = gpd.read_parquet(path) if ending == ".parquet" else gpd.read_file(path)
+        assert len(frame) == 3
+        assert frame.crs is not None
+
+
+def test_a_folder_of_any_name_will_do(tmp_path):
+    for name in ("a;b", "#", "50% & more?"):
+        (tmp_path / name).mkdir()
+        for ending in ENDINGS:
+            assert names(write(tmp_path / name / f"a{ending}", batch(circles(3))).parent)
+
+
+def test_messages_and_layers_bear_the_final_name(tmp_path):
+    said: list[str] = []
+    options = VectorOptions(warn=said.append, named=Path("town.shp"))
+    with full_disk(100), pytest.raises(WriteError, match=r"^town\.shp: could not be written"):
+        write(tmp_path / "temporary.shp", batch(circles(3)), options=options)
+    assert said[0].startswith("town.shp: a Shapefile's")
+    path = write(tmp_path / "temporary.gpkg", batch(circles(3)), options=VectorOptions(named=Path("town.gpkg")))
+    assert pyogrio.read_info(path)["layer_name"] == "town"
 
 
 def test_flatgeobuf_has_an_index(tmp_path):
