@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyproj
+import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,6 +62,46 @@ def test_other_formats_are_cut_only_when_going_to_degrees():
     assert len(plan_reprojection("a.gpkg", "EPSG:32660", "EPSG:4326").apply(square)[0].geoms) == 2
     degrees = np.array([shapely.box(179.5, 10, 180.5, 11)])
     assert shapely.equals(plan_reprojection("a.gpkg", "EPSG:4326").apply(degrees), degrees).all()
+
+
+WORLD_MAPS = {"EPSG:3857": 20_037_508.34, "EPSG:6933": 17_367_530.45, "ESRI:54009": None}
+
+
+@pytest.mark.parametrize("target", WORLD_MAPS)
+@pytest.mark.parametrize("source", ["EPSG:32660", "EPSG:4326"])
+def test_polygons_across_the_end_of_a_world_map_are_cut_there(target, source):
+    across, beside = shapely.box(*ACROSS), shapely.box(500_000, 7_000_000, 520_000, 7_020_000)
+    holed = shapely.box(627_000, 7_000_000, 677_000, 7_050_000) - shapely.box(642_000, 7_010_000, 662_000, 7_030_000)
+    polygons = np.array([across, beside, holed])
+    if source == "EPSG:4326":  # as a scene in degrees has them: beyond 180
+        east = pyproj.Transformer.from_crs("EPSG:32660", source, always_xy=True)
+        polygons = shapely.transform(polygons, lambda p: np.column_stack(east.transform(*p.T)) % [360, 90])
+    found = plan_reprojection("a.gpkg", source, target).apply(polygons)
+    back = pyproj.Transformer.from_crs(target, "EPSG:4326", always_xy=True)
+    for polygon, side in zip(found, (30_000**2, 20_000**2, 50_000**2 - 20_000**2), strict=True):
+        parts = shapely.get_parts(polygon)
+        assert polygon.is_valid
+        assert (shapely.bounds(parts)[:, 2] - shapely.bounds(parts)[:, 0] < 150_000).all()
+        degrees = shapely.transform(parts, lambda p: np.column_stack(back.transform(*p.T)))
+        assert np.isclose(sum(map(area_on_ground, degrees)), side, rtol=3e-3)
+    assert [len(shapely.get_parts(polygon)) for polygon in found] == [2, 1, 2]
+    if WORLD_MAPS[target]:
+        assert np.allclose(np.abs(shapely.bounds(found[0])[::2]), WORLD_MAPS[target], atol=0.01)
+
+
+def test_a_map_with_another_middle_is_cut_opposite_to_it():
+    plan = plan_reprojection("a.gpkg", "EPSG:4326", "EPSG:3832")  # 150 degrees east
+    polygons = np.array([shapely.box(-30.5, 10, -29.5, 11), shapely.box(179.5, 10, 180.5, 11)])
+    found = plan.apply(polygons)
+    assert [len(shapely.get_parts(polygon)) for polygon in found] == [2, 1]
+    assert found[1].bounds[2] - found[1].bounds[0] < 120_000
+
+
+def test_maps_that_do_not_end_at_a_meridian_are_not_cut():
+    plan = plan_reprojection("a.gpkg", "EPSG:4326", "EPSG:3031")  # round the south pole
+    found = plan.apply(np.array([shapely.box(179.5, -71, 180.5, -70)]))[0]
+    assert (found.geom_type, found.is_valid) == ("Polygon", True)
+    assert plan.seam is None
 
 
 def test_a_polygon_round_the_world_does_not_cross_the_dateline():
