@@ -26,8 +26,10 @@ from geoseg.core.classes import NODATA
 from geoseg.core.tiling import Span
 from geoseg.errors import OutputError, WriteError
 from geoseg.io.outputs import Staging, write_error, writing
+from geoseg.io.raster import session
 
 ROWS = 64  # rows of one block of the temporary file
+COMMIT_CACHE = 16 << 20  # bytes: GDAL would keep 5 % of the machine's memory while it writes
 _WARPED_ROWS = 128  # rows of one block of a WarpedVRT
 _LOSSLESS = ("NONE", "LZW", "DEFLATE", "ZSTD", "LZMA")
 _CHOICES: Mapping[str, tuple[str, ...] | None] = {  # creation options that keep grid and values; None: any text
@@ -117,7 +119,7 @@ class CogWriter:
     def commit(self) -> None:
         """Write the COG and move it to its final name. Raises WriteError, and then nothing is left."""
         try:
-            with _gdal(self._named):
+            with session(COMMIT_CACHE), _gdal(self._named):
                 rows = self._rows
                 rows.finish(self._look, self._options)
                 if self._options.target is not None:

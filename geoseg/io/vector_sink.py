@@ -29,8 +29,8 @@ from geoseg.io.vector_formats import (
 
 __all__ = ["VectorOptions", "VectorSink", "vector_driver"]
 
-_BATCH_ROWS = 65536
-_BATCH_BYTES = 32 << 20
+_BATCH_ROWS = 8192
+_BATCH_BYTES = 4 << 20
 _DBF_ROW = 256  # bytes of one row of a Shapefile's table, about
 
 
