@@ -36,9 +36,10 @@ def test_whenever_a_job_is_killed_a_file_under_a_final_name_is_complete(tmp_path
     words = ["predict", "scene.tif", "-m", str(model), "-o", "out.gpkg", "--raster", "out.tif", "--overwrite"]
     command = [sys.executable, "-m", "geoseg_cli", *words]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'cli'}"}
-    started = time.monotonic()
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
-    takes = time.monotonic() - started
+    for _ in range(2):  # the first run fills the system's caches
+        started = time.monotonic()
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        takes = time.monotonic() - started
     expected = len(gpd.read_file(tmp_path / "out.gpkg"))
     with rasterio.open(tmp_path / "out.tif") as raster:
         pixels = raster.read(1)
@@ -49,7 +50,7 @@ def test_whenever_a_job_is_killed_a_file_under_a_final_name_is_complete(tmp_path
         process = subprocess.Popen(
             command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        time.sleep(chance.uniform(0.3, 1.05) * takes)
+        time.sleep(chance.uniform(0.4, 1) * takes)
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
         if (tmp_path / "out.gpkg").exists():
