@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg.errors import GeosegError
-from geoseg_cli.failures import FAILURE, INTERRUPTED, internal, one_line
+from geoseg_cli.failures import FAILURE, INTERRUPTED, internal, one_line, unprinted
 from geoseg_cli.teller import Teller
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def telling(kind: str) -> Iterator[Teller]:
         except BrokenPipeError:  # nobody listens any more
             raise
         except Exception as error:
-            teller.error("internal", one_line(internal(error)), FAILURE)
+            if unprinted(error) is None:
+                teller.error("internal", one_line(internal(error)), FAILURE)
             raise
 
 

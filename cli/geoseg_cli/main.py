@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 
 import click
 
 from geoseg.errors import GeosegError
-from geoseg_cli.failures import FAILURE, INTERRUPTED, debugging, internal, one_line
+from geoseg_cli.failures import FAILURE, INTERRUPTED, debugging, drop_output, internal, one_line, unprinted, unwritten
 from geoseg_cli.options import examples
 from geoseg_cli.signals import terminable
 
@@ -75,6 +76,17 @@ def cli(ctx: click.Context) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """The exit code of the command that `args` (those of the process by default) ask for; errors go to stderr."""
     _quieten()
+    if sys.stdout is None:  # before hours of work
+        return _fail(unwritten() or "", FAILURE)
+    code = _run(args)
+    unheard = unwritten()
+    if unheard is not None:
+        drop_output()
+    return _fail(unheard, FAILURE) if unheard is not None and code == 0 else code
+
+
+def _run(args: Sequence[str] | None) -> int:
+    """The exit code of a command whose failure has been told."""
     try:
         with terminable():
             status = cli.main(args, prog_name="geoseg", standalone_mode=False)
@@ -90,7 +102,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except SystemExit as ended:  # click's way out when nobody reads standard output any more
         return ended.code if isinstance(ended.code, int) else FAILURE
     except Exception as error:  # noqa: BLE001  the last line of defence: a user sees one line, not a traceback
-        return _fail(internal(error), FAILURE)
+        return _fail(unprinted(error) or internal(error), FAILURE)
     return status if isinstance(status, int) else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -108,6 +109,18 @@ run_options = together(
     ),
     json_option,
 )
+
+
+def flags_named(message: str, command: click.Command) -> str:
+    """The message with the command's flags in place of the job's fields: `--threshold`, not `inference.threshold`."""
+    flags = {
+        (param.name or "").replace("__", "."): param.opts[-1] if isinstance(param, click.Option) else "SCENE"
+        for param in command.params
+        if "__" in (param.name or "")
+    }
+    flags |= {"stretch.low": "--limits", "stretch.high": "--limits"}
+    fields = "|".join(map(re.escape, sorted(flags, key=len, reverse=True)))
+    return re.sub(rf"(?<![\w.])({fields})(\.\w+)*(?=: )", lambda found: flags[found[1]], message)
 
 
 def nested(flags: Mapping[str, Any]) -> dict[str, Any]:

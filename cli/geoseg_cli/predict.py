@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from geoseg_cli.options import SectionedCommand, examples, nested, run_options, scene_options, together
+from geoseg_cli.options import SectionedCommand, examples, flags_named, nested, run_options, scene_options, together
 from geoseg_cli.values import BOUNDS, NOT_NEGATIVE, NUMBERS, POSITIVE, RANGE, Pair, mapping
 
 if TYPE_CHECKING:
@@ -239,6 +239,10 @@ def default_output(values: dict[str, Any]) -> str:
 
 
 def _job(values: dict[str, Any]) -> JobSpec:
+    from geoseg.errors import SpecError
     from geoseg.jobs.spec import job_from
 
-    return job_from(values, "geoseg predict")
+    try:
+        return job_from(values, "geoseg predict")
+    except SpecError as error:
+        raise SpecError(flags_named(str(error), predict)) from None

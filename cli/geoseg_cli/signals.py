@@ -5,31 +5,49 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+PATIENCE = 10.0  # seconds that cleaning up may take before another signal interrupts it
 
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """A context in which the signals that end a process raise KeyboardInterrupt, as Ctrl-C does.
+    """A context in which the signals that end a process raise KeyboardInterrupt.
 
-    A signal that is ignored (SIGHUP under nohup) stays ignored. Outside the main thread nothing is changed.
+    Those that follow within PATIENCE are ignored: the process is cleaning up. After the context they are ignored too
+    where one has come, since the process is about to end. A signal that is ignored (SIGHUP under nohup) stays ignored.
+    Outside the main thread nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    interruption = _Interruption()
     before = {number: signal.getsignal(number) for number in ENDING}
     changed = [number for number in ENDING if before[number] is not signal.SIG_IGN]
     for number in changed:
-        signal.signal(number, _interrupt)
+        signal.signal(number, interruption)
     try:
         yield
     finally:
         for number in changed:
-            signal.signal(number, before[number] or signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN if interruption.came else before[number] or signal.SIG_DFL)
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
+class _Interruption:
+    """A signal handler that raises KeyboardInterrupt, and not again for a while."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    @property
+    def came(self) -> bool:
+        return self._last is not None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._last is None or now - self._last > PATIENCE:
+            self._last = now
+            raise KeyboardInterrupt(signal.Signals(number).name)

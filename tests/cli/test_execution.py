@@ -139,12 +139,43 @@ def test_nothing_is_told_to_a_reader_that_went_away(geoseg, jobs):
     assert "internal error" not in answer.err
 
 
+@pytest.fixture
+def handlers():
+    """The handlers of signals, which stand again after the test."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield before
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def interrupted(*while_ending: int) -> None:
+    """What is raised by the first signal, others following it."""
+    with terminable():
+        try:
+            signal.raise_signal(while_ending[0])
+        finally:
+            for number in while_ending[1:]:
+                signal.raise_signal(number)
+
+
 @pytest.mark.parametrize("number", ENDING)
-def test_signals_that_end_a_process_interrupt_it(number):
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), terminable():
-        signal.raise_signal(number)
-    assert signal.getsignal(number) is before
+def test_the_first_signal_interrupts_and_those_after_it_do_not(number, handlers):
+    with pytest.raises(KeyboardInterrupt, match=signal.Signals(number).name):
+        interrupted(number, *ENDING)
+    for again in ENDING:  # while the process ends
+        signal.raise_signal(again)
+
+
+def test_cleaning_up_that_takes_too_long_is_interrupted_again(monkeypatch, handlers):
+    monkeypatch.setattr("geoseg_cli.signals.PATIENCE", -1.0)
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        interrupted(signal.SIGINT, signal.SIGTERM)
+
+
+def test_without_a_signal_nothing_changes(handlers):
+    with terminable():
+        assert all(signal.getsignal(number) is not handlers[number] for number in ENDING)
+    assert {number: signal.getsignal(number) for number in ENDING} == handlers
 
 
 def test_a_signal_that_is_ignored_stays_ignored():

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from tests.factory import make_raster
 from tests.toy import write_toy_bundle
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_job_that_is_told_to_end_leaves_nothing_behind(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "pauses"), [(signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGINT, [0.01] * 8 + [0.1] * 4)]
+)
+def test_a_job_that_is_told_to_end_leaves_nothing_behind(tmp_path, number, pauses):
     make_raster(tmp_path / "scene.tif", data=np.zeros((3, 3000, 3000), dtype=np.uint8), compress="deflate", tiled=True)
     write_toy_bundle(tmp_path / "toy.safetensors", kind="threshold", tile_size=32, overlap=8)
     before = sorted(path.name for path in tmp_path.iterdir())
@@ -30,6 +33,9 @@ def test_a_job_that_is_told_to_end_leaves_nothing_behind(tmp_path, number):
         if json.loads(line).get("stage") == "predicting":
             break
     job.send_signal(number)
+    for pause in pauses:
+        time.sleep(pause)
+        job.send_signal(number)
     out, err = job.communicate(timeout=60)
     last = json.loads(out.splitlines()[-1])
     assert job.returncode == 130, err

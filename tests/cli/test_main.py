@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -146,6 +147,21 @@ def test_a_reader_that_goes_away_is_no_error_to_report():
     writer.stdout.close()
     assert b"Traceback" not in writer.stderr.read()
     assert writer.wait() != 0
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("words", ["schema", "models list", "--help", "run missing.json --progress jsonl"])
+@pytest.mark.parametrize(
+    ("where", "told"), [(">/dev/full", "cannot be written to (No space left"), (">&-", "is closed")]
+)
+def test_an_output_that_takes_nothing_is_told_in_one_line(words, where, told, buffered):
+    command = f"{sys.executable} -m geoseg_cli {words} {where}"
+    env = {**os.environ, "PYTHONUNBUFFERED": buffered}
+    answer = subprocess.run(command, shell=True, env=env, capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("geoseg: error: standard output ")
+    assert told in answer.stderr
+    assert answer.stderr.count("\n") == 1
 
 
 def test_main_gives_back_what_a_process_returns():

@@ -7,6 +7,7 @@ import typing
 
 import click
 import pydantic
+import pytest
 
 from geoseg.jobs.spec import PredictJob, job_from, job_from_json
 from geoseg_cli.predict import predict
@@ -113,7 +114,19 @@ def test_a_printed_job_is_the_job(geoseg):
 def test_values_that_only_the_job_refuses_are_told_in_one_line(geoseg):
     answer = geoseg("predict", "a.tif", "--task", "buildings", "-o", "o.gpkg", "--threshold", "1.5")
     assert answer.code == 2
-    assert "inference.threshold" in answer.err
+    assert answer.err.startswith("geoseg: error: geoseg predict: --threshold: Input should be")
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [("--threshold -1", "--threshold"), ("--scales 0,-1", "--scales"), ("--bidx 0,1", "--bidx")],
+)
+def test_what_the_job_refuses_is_told_by_the_name_of_the_flag(geoseg, words, flag):
+    answer = geoseg("predict", "a.tif", "--task", "buildings", *words.split())
+    assert answer.code == 2
+    assert f"{flag}: " in answer.err or f"{flag} " in answer.err
+    assert "inference." not in answer.err
+    assert "scene." not in answer.err
 
 
 def test_schema_is_that_of_the_job(geoseg):
