@@ -14,11 +14,13 @@ DEMO_TILES := fair/infra/data/sample/test/oam
 # Without bytecode files each process spends seconds on compiling torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-# uv is fast; pip is the way where uv cannot be had or does not see the registry (a mirror that only pip is told of).
+# uv is fast; pip is the way where uv cannot be had or does not see the registry (a mirror that only pip is told of). It
+# would bring another build of PyTorch than TORCH_BACKEND asks for, 6 GB of CUDA: so then there is no other way.
 define install
 	$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) \
 		--editable '.[$(1)]' \
-	|| { echo 'uv could not install; trying pip'; $(BIN)/python -m pip install --quiet --editable '.[$(1)]'; }
+	|| { $(if $(TORCH_BACKEND),echo 'uv could not install, and pip knows no TORCH_BACKEND: see above'; exit 1;) \
+		echo 'uv could not install; trying pip'; $(BIN)/python -m pip install --quiet --editable '.[$(1)]'; }
 	@touch $@
 endef
 
