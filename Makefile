@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=
 define install
 	$(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) \
 		--editable '.[$(1)]' \
-	|| { $(if $(TORCH_BACKEND),echo 'uv could not install, and pip knows no TORCH_BACKEND: see above'; exit 1;) \
+	|| { $(if $(TORCH_BACKEND),echo 'uv could not install (see above); pip knows no TORCH_BACKEND'; exit 1;) \
 		echo 'uv could not install; trying pip'; $(BIN)/python -m pip install --quiet --editable '.[$(1)]'; }
 	@touch $@
 endef

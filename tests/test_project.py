@@ -197,3 +197,19 @@ def test_flags_that_messages_and_pages_name_exist():
         if flag not in known
     }
     assert not unknown
+
+
+@pytest.mark.parametrize(("backend", "installs"), [("", True), ("cpu", False)])
+def test_pip_steps_in_for_uv_only_where_it_brings_the_same_pytorch(tmp_path, backend, installs):
+    tools = tmp_path / "venv" / "bin"
+    tools.mkdir(parents=True)
+    for name, script in (("uv", "exit 1"), ("python", f'echo "$@" >> {tmp_path / "called"}')):
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    (tools.parent / ".created").touch()
+    words = ["make", "-C", str(ROOT), f"VENV={tools.parent}", f"TORCH_BACKEND={backend}", f"{tools.parent}/.installed"]
+    answer = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "uv could not install" in answer.stdout
+    assert (answer.returncode == 0) is installs, answer.stderr
+    assert (tmp_path / "called").exists() is installs
+    assert (tools.parent / ".installed").exists() is installs
