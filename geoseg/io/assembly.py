@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.tiling import Span
-from geoseg.io.grid import place
+from geoseg.io.grid import Placement, extended, place, resized
 from geoseg.io.layers import Layer
 from geoseg.io.patches import Part, Patches, Valid
 from geoseg.io.raster import RasterFile
+from geoseg.io.sheets import Bands, Masks, Sheet, over
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +27,6 @@ class Selection:
     bidx: tuple[int, ...]
     dtype: np.dtype[Any]
     overviews: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """Bands of the result that come from the same parts; the first part lies on top."""
-
-    out: slice
-    bands: tuple[int, ...]
-    parts: tuple[Part, ...]
-
-    def straight(self, shape: tuple[int, int]) -> Part | None:
-        """The only part, when it shares its pixels with the grid and covers all of it."""
-        part = self.parts[0]
-        whole = part.placement.y == Span(0, shape[0]) and part.placement.x == Span(0, shape[1])
-        return part if len(self.parts) == 1 and whole and part.placement.offset is not None else None
 
 
 @dataclass(slots=True)
@@ -70,45 +57,105 @@ class Target:
         )
 
 
-def layered(patches: Patches, pick: Pick, cell: tuple[Span, Span], dtype: np.dtype[Any]) -> tuple[NDArray[Any], Valid]:
-    """Pixels (band, y, x) and valid mask of one cell: each pixel is from the first part that has data there."""
-    y, x = cell
-    pixels = np.zeros((len(pick.bands), y.size, x.size), dtype=dtype)
-    filled = np.zeros((y.size, x.size), dtype=bool)
-    for part in pick.parts:
-        rows, columns = y.clip(part.placement.y), x.clip(part.placement.x)
-        inside = (
-            slice(rows.start - y.start, rows.stop - y.start),
-            slice(columns.start - x.start, columns.stop - x.start),
-        )
-        free = ~filled[inside]
-        if not free.any():
-            continue
-        block = np.empty((len(pick.bands), rows.size, columns.size), dtype=dtype)
-        valid = patches.read(part, pick.bands, rows, columns, block)
-        take = free if valid is None else free & valid
-        np.copyto(pixels[:, *inside], block, where=take)
-        filled[inside] |= take
-    return pixels, None if filled.all() else filled
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The sheets that give the bands of a scene on a grid: over one another, the first on top, or side by side.
+
+    `bands` says for each sheet which bands of the result (counted from 0) it gives; those over one another give all.
+    """
+
+    sheets: tuple[Sheet, ...]
+    bands: tuple[tuple[int, ...], ...]
+
+    @property
+    def direct(self) -> bool:
+        """Whether all files share their pixels with the grid."""
+        return all(sheet.placement.offset is not None for sheet in self.sheets)
+
+    def read(self, patches: Patches, y: Span, x: Span, out: NDArray[Any]) -> Valid:
+        """Where a window of the grid has data: (y, x), None for everywhere; its pixels (band, y, x) go to `out`."""
+        if all(len(bands) == len(out) for bands in self.bands):
+            return over(patches, self.sheets, (y, x), out).valid
+        masks = []
+        for sheet, bands in zip(self.sheets, self.bands, strict=True):
+            block = np.empty((len(bands), y.size, x.size), dtype=out.dtype)
+            masks.append(over(patches, [sheet], (y, x), block))
+            out[list(bands)] = block
+        return Masks.beside(masks, self.sheets[0].one_is_enough).valid
 
 
-def picks(selection: Selection, grid: GeoBox) -> tuple[Pick, ...]:
-    """Where each band of the result comes from."""
-    layers = selection.layers
-    parts = [tuple(_part(file, grid, selection.overviews) for file in layer.files) for layer in layers]
-    if len(layers) == 1:
-        return (Pick(slice(0, len(selection.bidx)), selection.bidx, parts[0]),)
-    return tuple(Pick(slice(i, i + 1), (1,), parts[band - 1]) for i, band in enumerate(selection.bidx))
+def assemble(selection: Selection, grid: GeoBox) -> Assembly:
+    """The sheets that give the selected bands on `grid`."""
+    layers, bidx = selection.layers, selection.bidx
+    stacked = len(layers) > 1
+    asked: list[tuple[RasterFile, tuple[int, ...], tuple[int, ...]]]
+    if stacked:
+        asked = [(layers[band - 1].files[0], (1,), (index,)) for index, band in enumerate(bidx)]
+    else:
+        asked = [(file, bidx, tuple(range(len(bidx)))) for file in layers[0].files]
+    leaves = [_Leaf(*each, *_level(each[0], grid, selection.overviews)) for each in asked]
+    groups = _grouped(leaves, ordered=not stacked)
+    return Assembly(
+        tuple(_sheet(leaves, lattice, grid, stacked, selection.dtype == np.uint8) for lattice, leaves in groups),
+        tuple(tuple(i for leaf in leaves for i in leaf.out) if stacked else leaves[0].out for _, leaves in groups),
+    )
 
 
-def _part(file: RasterFile, grid: GeoBox, overviews: bool) -> Part:
-    placement = place(file.shape, file.transform, grid)
-    if not overviews or not file.overviews:
-        return Part(file, placement)
-    usable = [level for level, factor in enumerate(file.overviews) if factor <= min(placement.scale) * 1.01]
-    if not usable:
-        return Part(file, placement)
-    level = usable[-1]
-    shape = tuple(-(-n // file.overviews[level]) for n in file.shape)
-    transform = file.transform * file.transform.scale(file.shape[1] / shape[1], file.shape[0] / shape[0])
-    return Part(file, place((shape[0], shape[1]), transform, grid), level)
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """Bands of a file, which bands of the result they are, and the grid of the file or of its overview `level`."""
+
+    file: RasterFile
+    bands: tuple[int, ...]
+    out: tuple[int, ...]
+    grid: GeoBox
+    level: int | None
+
+
+def _level(file: RasterFile, grid: GeoBox, overviews: bool) -> tuple[GeoBox, int | None]:
+    """The grid of the file's coarsest overview that is not coarser than `grid`, and which it is; else the file's."""
+    own = GeoBox(file.shape, file.transform, None)
+    limit = min(place(file.shape, file.transform, grid).scale) * 1.01
+    usable = [level for level, factor in enumerate(file.overviews) if factor <= limit]
+    if not overviews or not usable:
+        return own, None
+    factor = file.overviews[usable[-1]]
+    return resized(own, (-(-file.shape[0] // factor), -(-file.shape[1] // factor))), usable[-1]
+
+
+def _grouped(leaves: Sequence[_Leaf], ordered: bool) -> list[tuple[GeoBox, list[_Leaf]]]:
+    """Leaves that share their pixels, with a grid over all of them; `ordered` leaves stay over those they lie on."""
+    groups: list[tuple[GeoBox, list[_Leaf]]] = []
+    for leaf in leaves:
+        for index, (lattice, members) in reversed(list(enumerate(groups))):
+            wide = extended(lattice, [lattice, leaf.grid])
+            if _laid(leaf.grid, wide).offset is not None:
+                members.append(leaf)
+                groups[index] = wide, members
+                break
+            if ordered and _meet(leaf.grid, lattice):
+                groups.append((leaf.grid, [leaf]))
+                break
+        else:
+            groups.append((leaf.grid, [leaf]))
+    return groups
+
+
+def _meet(grid: GeoBox, other: GeoBox) -> bool:
+    reach = _laid(grid, other)
+    return reach.y.size > 0 and reach.x.size > 0
+
+
+def _sheet(leaves: Sequence[_Leaf], lattice: GeoBox, grid: GeoBox, stacked: bool, one_is_enough: bool) -> Sheet:
+    bands = [Bands(_part(leaf, lattice), leaf.bands, one_is_enough) for leaf in leaves]
+    piles = tuple((each,) for each in bands) if stacked else (tuple(bands),)
+    return Sheet(_laid(lattice, grid), (int(lattice.shape[0]), int(lattice.shape[1])), piles, one_is_enough)
+
+
+def _part(leaf: _Leaf, lattice: GeoBox) -> Part:
+    lying = _laid(leaf.grid, lattice)
+    return Part(leaf.file, lying.y, lying.x, leaf.level)
+
+
+def _laid(grid: GeoBox, other: GeoBox) -> Placement:
+    return place((int(grid.shape[0]), int(grid.shape[1])), grid.affine, other)

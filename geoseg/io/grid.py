@@ -170,14 +170,18 @@ def _reach(affine: Affine, shape: tuple[int, int], grid: tuple[int, int]) -> tup
 
 def union(grids: Sequence[GeoBox]) -> GeoBox:
     """The grid of the finest of several grids in one CRS (the first of equals), extended to cover all of them."""
-    finest = min(grids, key=lambda g: abs(g.affine.determinant))
+    return extended(min(grids, key=lambda g: abs(g.affine.determinant)), grids)
+
+
+def extended(grid: GeoBox, others: Sequence[GeoBox]) -> GeoBox:
+    """The pixels of `grid`, as many as it takes to cover all of `others`, which are in the same CRS."""
     corners = np.array(
         [
-            ~finest.affine * (g.affine * c)
-            for g in grids
-            for c in ((0, 0), (g.shape[1], 0), (0, g.shape[0]), g.shape[::-1])
+            ~grid.affine * (other.affine * corner)
+            for other in others
+            for corner in ((0, 0), (other.shape[1], 0), (0, other.shape[0]), other.shape[::-1])
         ]
     )
     left, top = np.floor(corners.min(axis=0) + ALIGNED).astype(int)
     right, bottom = np.ceil(corners.max(axis=0) - ALIGNED).astype(int)
-    return crop(finest, Span(int(top), int(bottom)), Span(int(left), int(right)))
+    return crop(grid, Span(int(top), int(bottom)), Span(int(left), int(right)))

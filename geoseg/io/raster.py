@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geoseg.errors import ResourceError, SceneError
 
+ONE_WAY = frozenset({"PNG", "JPEG", "GIF", "BMP", "WEBP"})  # formats that are decoded from the first row on
 TIMEOUTS = {"GDAL_HTTP_CONNECTTIMEOUT": "15", "GDAL_HTTP_TIMEOUT": "60"}  # seconds; the environment's go first
 CACHE_BYTES = 128 * 2**20  # GDAL's own default is 5 % of the machine's memory
 _OPENING = threading.Lock()  # the filter of warnings that `open_raster` sets is one for the whole process
@@ -32,7 +33,8 @@ class RasterFile:
     """What a file says of itself; it is not kept open.
 
     `shape` and `block_shape` are (height, width). `nodata` and `dtypes` have one entry a band, `descriptions` and
-    `colours` too. `alpha` is the alpha band (counted from 1), `masked` tells of a mask inside or beside the file.
+    `colours` too. `alpha` is the alpha band (counted from 1), `masked` tells of a mask inside or beside the file, and
+    `own_masks` which bands have one of their own. `one_way` says that its rows can only be decoded from the first on.
     """
 
     path: str
@@ -48,6 +50,8 @@ class RasterFile:
     masked: bool
     block_shape: tuple[int, int]
     overviews: tuple[int, ...]
+    own_masks: tuple[int, ...]
+    one_way: bool
     compression: str | None
 
     @property
@@ -82,7 +86,11 @@ def display_name(path: str) -> str:
 
 def mask_kind(file: RasterFile) -> str:
     """What tells data from no data in the file: "alpha", "mask", "nodata", several of them, or "none"."""
-    kinds = {"mask": file.masked, "alpha": file.alpha is not None, "nodata": file.band_nodata(1) is not None}
+    kinds = {
+        "mask": file.masked or file.own_masks != (),
+        "alpha": file.alpha is not None,
+        "nodata": file.band_nodata(1) is not None,
+    }
     return ", ".join(kind for kind, there in kinds.items() if there) or "none"
 
 
@@ -90,6 +98,7 @@ def session(cache_bytes: int = CACHE_BYTES) -> rasterio.Env:
     """The GDAL settings under which rasters are read."""
     return rasterio.Env(
         GDAL_CACHEMAX=cache_bytes,
+        GDAL_NUM_THREADS=1,  # threads of its own would tell nobody of damage, see damage.py
         GDAL_ERROR_ON_LIBJPEG_WARNING=True,
         GDAL_PNG_WHOLE_IMAGE_OPTIM=False,  # it reads garbage out of truncated files, and says nothing
         GDAL_HTTP_MAX_RETRY=3,
@@ -128,6 +137,8 @@ def describe(path: str, nodata: float | None = None) -> RasterFile:
             masked=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
             block_shape=_block_shape(path, raster),
             overviews=tuple(raster.overviews(1)),
+            own_masks=tuple(i for i, band_flags in enumerate(raster.mask_flag_enums, 1) if not band_flags),
+            one_way=_one_way(raster),
             compression=raster.compression.value if raster.compression else None,
         )
 
@@ -193,23 +204,36 @@ def _block_shape(path: str, raster: Any) -> tuple[int, int]:
     return height, width
 
 
-def validity(pixels: NDArray[Any], file: RasterFile, bands: tuple[int, ...]) -> NDArray[np.bool_] | None:
+def _one_way(raster: Any) -> bool:
+    """Whether rows can only be decoded from the first on; GDAL shows the one strip of a large TIFF as single rows."""
+    rows = raster.driver == "GTiff" and raster.compression is not None and raster.block_shapes[0][0] == 1
+    one_strip = rows and raster.height > 1 and raster.get_tag_item("BLOCK_OFFSET_0_1", "TIFF", bidx=1) is None
+    return one_strip or raster.driver in ONE_WAY
+
+
+def validity(
+    pixels: NDArray[Any], file: RasterFile, bands: tuple[int, ...], one_is_enough: bool
+) -> NDArray[np.bool_] | None:
     """Where `pixels` (band, y, x) hold data as far as their values tell: (y, x), or None for everywhere.
 
-    NaN and infinities are never data. A pixel without data in one band is invalid, but for bytes it takes all bands:
-    in a photograph with nodata 0, a shadow that is black in one band is still a picture.
+    NaN and infinities are never data. What the bands tell is joined by `combined`.
     """
-    tests = [
-        test for plane, band in zip(pixels, bands, strict=True) if (test := _holds_data(plane, file, band)) is not None
-    ]
-    if not tests:
+    return combined([_holds_data(plane, file, band) for plane, band in zip(pixels, bands, strict=True)], one_is_enough)
+
+
+def combined(tests: Sequence[NDArray[np.bool_] | None], one_is_enough: bool) -> NDArray[np.bool_] | None:
+    """Where pixels hold data, out of where each band does; None means everywhere.
+
+    A pixel without data in one band is invalid, but for bytes (`one_is_enough`) it takes all bands: in a photograph
+    with nodata 0, a shadow that is black in one band is still a picture.
+    """
+    told = [test for test in tests if test is not None]
+    if not told or (one_is_enough and len(told) < len(tests)):
         return None
-    combine = np.logical_or if file.dtype == np.uint8 else np.logical_and
-    if combine is np.logical_or and len(tests) < len(bands):
-        return None
-    valid = tests[0]
-    for test in tests[1:]:
-        combine(valid, test, out=valid)
+    combine = np.logical_or if one_is_enough else np.logical_and
+    valid = told[0]
+    for test in told[1:]:
+        valid = combine(valid, test)
     return valid
 
 

@@ -22,9 +22,9 @@ from odc.geo.geobox import GeoBox
 from geoseg.core.protocols import BadBlock, Rows
 from geoseg.core.tiling import Span
 from geoseg.errors import ReadError
-from geoseg.io.assembly import Pick, Selection, Target, layered, picks
+from geoseg.io.assembly import Selection, Target, assemble
 from geoseg.io.cells import Cells, cells_for
-from geoseg.io.patches import Patches
+from geoseg.io.patches import Patches, joined
 from geoseg.io.raster import session
 
 BadBlocks = Literal["error", "nodata"]
@@ -59,7 +59,7 @@ class SceneRows:
         self.grid = grid
         self._selection = selection
         self._reading = reading
-        self._picks = picks(selection, grid)
+        self._assembly = assemble(selection, grid)
         self._bad: dict[tuple[str, Span, Span], BadBlock] = {}
 
     @property
@@ -79,14 +79,12 @@ class SceneRows:
 
     @property
     def bad_blocks(self) -> list[BadBlock]:
-        """Windows of files that could not be read so far, in their files' own pixels, in order."""
-        return [self._bad[key] for key in sorted(self._bad, key=lambda k: (k[0], k[1].start, k[2].start))]
+        """Windows of files that could not be read so far, in the files' own pixels, in order; neighbours are one."""
+        return joined(list(self._bad.values()))
 
     @cached_property
     def _cells(self) -> Cells:
-        return cells_for(
-            [part for pick in self._picks for part in pick.parts], self.shape, self.count * self.dtype.itemsize
-        )
+        return cells_for(self._assembly, self.shape, self.count * self.dtype.itemsize)
 
     def rows(self, spans: Sequence[Span], x: Span) -> Iterator[Rows]:
         """The rows of each span, columns `x` only, in order; spans rise and do not overlap. Raises ReadError.
@@ -128,8 +126,8 @@ class SceneRows:
             for x in self._cells.across(targets[0].x):
                 wanted = [(t, t.y.clip(y), t.x.clip(x)) for t in targets]
                 wanted = [piece for piece in wanted if self._wants(*piece)]
-                for pick in self._picks if wanted else ():
-                    self._fill_cell(patches, pick, (y, x), wanted)
+                if wanted:
+                    self._fill_cell(patches, (y, x), wanted)
 
     def _wants(self, target: Target, y: Span, x: Span) -> bool:
         """Whether the region reaches a piece; what it does not reach is made invalid."""
@@ -143,20 +141,20 @@ class SceneRows:
         return reached
 
     def _fill_cell(
-        self, patches: Patches, pick: Pick, cell: tuple[Span, Span], wanted: Sequence[tuple[Target, Span, Span]]
+        self, patches: Patches, cell: tuple[Span, Span], wanted: Sequence[tuple[Target, Span, Span]]
     ) -> None:
-        part = pick.straight(self.shape)
-        if part is not None:
+        if self._assembly.direct:
             for target, y, x in wanted:
-                target.restrict(y, x, patches.read(part, pick.bands, y, x, target.view(y, x)[pick.out]))
+                target.restrict(y, x, self._assembly.read(patches, y, x, target.view(y, x)))
             return
-        pixels, valid = layered(patches, pick, cell, self.dtype)
+        pixels = np.empty((self.count, cell[0].size, cell[1].size), dtype=self.dtype)
+        valid = self._assembly.read(patches, *cell, pixels)
         for target, y, x in wanted:
             inside = (
                 slice(y.start - cell[0].start, y.stop - cell[0].start),
                 slice(x.start - cell[1].start, x.stop - cell[1].start),
             )
-            target.view(y, x)[pick.out] = pixels[:, *inside]
+            target.view(y, x)[...] = pixels[:, *inside]
             target.restrict(y, x, None if valid is None else valid[inside])
 
     def take_note(self, bad: BadBlock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import urllib.request
@@ -91,6 +92,9 @@ def test_the_corrupt_file_is_told_of_and_can_be_read_around(data_dir):
     expected[512:, 512:] = False
     assert (rows.valid == expected).all()
     assert [(bad.y, bad.x) for bad in reader.bad_blocks] == [(Span(512, 1024), Span(512, 1024))]
+    smaller = scene.reader((1, 2, 3), model_grid(scene, 1.7 * scene.resolution), on_bad_block="nodata")
+    list(smaller.rows([Span(0, smaller.shape[0])], Span(0, smaller.shape[1])))
+    assert smaller.bad_blocks == reader.bad_blocks
 
 
 def test_a_scene_without_valid_pixels_is_read_as_such(tmp_path):
@@ -161,24 +165,64 @@ def test_half_a_file_is_told_of_and_can_be_read_around(tmp_path, name):
     assert (pixels[:, valid] == whole[:, valid]).all()
 
 
-@pytest.mark.parametrize("resampled", [False, True])
-def test_a_jpeg_tile_with_broken_data_is_not_taken_for_grey(tmp_path, resampled):
+def broken_jpeg(folder):
+    """A TIFF of 2 x 2 JPEG tiles, of which the upper right one has broken data that GDAL decodes to grey."""
     noise = np.random.default_rng(0).integers(0, 255, (3, 256, 256), "uint8")
-    path = make_raster(tmp_path / "jpeg.tif", data=noise, **CUT["jpeg.tif"])
+    path = make_raster(folder / "jpeg.tif", data=noise, **CUT["jpeg.tif"])
     with rasterio.open(path) as raster:
         offset = int(raster.get_tag_item("BLOCK_OFFSET_1_0", "TIFF", bidx=1))
     content = bytearray(path.read_bytes())
     content[offset + 3000 : offset + 3200] = b"\xff" * 200
     path.write_bytes(content)
-    scene = open_scene(path)
+    return path
+
+
+@pytest.mark.parametrize("resampled", [False, True])
+def test_a_jpeg_tile_with_broken_data_is_not_taken_for_grey(tmp_path, resampled):
+    scene = open_scene(broken_jpeg(tmp_path))
     grid = model_grid(scene, 2.0008) if resampled else None
     with pytest.raises(ReadError, match="JPEG"):
         read_all(scene, grid=grid)
     valid = read_all(scene, grid=grid, on_bad_block="nodata")[1]
     half = valid.shape[0] // 2
-    assert not valid[:half, half:].any()
+    assert not valid[: half - 1, half + 1 :].any()
     assert valid[half:].all()
     assert valid[:, :half].all()
+
+
+def silence_all(monkeypatch):
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+    logging.root.manager._clear_cache()
+
+
+def silence_rasterio(monkeypatch):
+    monkeypatch.setattr(logging.getLogger("rasterio"), "level", logging.CRITICAL)
+    logging.getLogger("rasterio").manager._clear_cache()
+
+
+def switch_off(monkeypatch):  # what logging.config does to loggers that it is not told of
+    for name in ("rasterio._err", "rasterio._env"):
+        monkeypatch.setattr(logging.getLogger(name), "disabled", True)
+
+
+@pytest.mark.parametrize("silence", [silence_all, silence_rasterio, switch_off])
+def test_what_the_application_logs_decides_nothing(tmp_path, monkeypatch, caplog, silence):
+    scene = open_scene(broken_jpeg(tmp_path))
+    with monkeypatch.context() as patched:
+        silence(patched)
+        with pytest.raises(ReadError, match="JPEG"):
+            read_all(scene)
+        assert not read_all(scene, on_bad_block="nodata")[1].all()
+        assert not caplog.records
+    logging.root.manager._clear_cache()
+    read_all(scene, on_bad_block="nodata")
+    assert caplog.records
+
+
+def test_threads_of_gdal_hide_no_damage(tmp_path, monkeypatch):
+    monkeypatch.setenv("GDAL_NUM_THREADS", "4")
+    with pytest.raises(ReadError, match="JPEG"):
+        read_all(open_scene(broken_jpeg(tmp_path)))
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geoseg.core.protocols import RowReader
+from geoseg.core.protocols import BadBlock, RowReader
 from geoseg.core.tiling import Span
 from geoseg.errors import ReadError
 from geoseg.io import patches
+from geoseg.io.assembly import Selection, assemble
 from geoseg.io.cells import cells_for
 from geoseg.io.grid import resized
+from geoseg.io.patches import joined
 from geoseg.io.scene import SceneSource, open_scene
 from tests.factory import make_raster, pixel_values
 from tests.io.reading import read_all
@@ -69,7 +71,7 @@ def test_each_block_is_decoded_once(scenes, monkeypatch):
     scene = scenes["tiles"]
     reader = scene.reader((1, 2, 3), threads=2)
     touched: dict[tuple[int, int], set[tuple[int, int]]] = {}
-    cells = cells_for([part for pick in reader._picks for part in pick.parts], SHAPE, 3)
+    cells = cells_for(assemble(Selection(scene.layers, (1, 2, 3), scene.dtype), scene.grid), SHAPE, 3)
     original = patches.Patches._window
 
     def watch(self, part, bands, y, x, out):
@@ -215,6 +217,22 @@ def test_a_bad_block_under_resampling_loses_only_its_place(tmp_path):
     assert (valid == expected).all()
     whole = read_all(open_scene(make_raster(tmp_path / "good.tif", shape=(128, 128))), grid=grid)[0]
     assert (pixels[:, valid] == whole[:, valid]).all()
+    reader = scene.reader((1, 2, 3), grid, on_bad_block="nodata")
+    list(reader.rows([Span(0, 20), Span(20, 64)], Span(0, 64)))
+    assert [(bad.y, bad.x) for bad in reader.bad_blocks] == [(Span(64, 96), Span(32, 64))]
+
+
+def test_bad_blocks_that_make_a_rectangle_are_told_of_as_one():
+    def bad(path, y, x):
+        return BadBlock(path, Span(y, y + 1), Span(x, x + 8), "reason")
+
+    square = [bad("a", y, x) for y in (4, 5, 6) for x in (8, 16)]
+    apart = [bad("a", 8, 8), bad("a", 8, 24), bad("b", 9, 8)]
+    told = joined([*apart, *square[::-1]])
+    assert [(b.path, b.y, b.x) for b in told] == [
+        ("a", Span(4, 7), Span(8, 24)), ("a", Span(8, 9), Span(8, 16)), ("a", Span(8, 9), Span(24, 32)),
+        ("b", Span(9, 10), Span(8, 16)),
+    ]  # fmt: skip
 
 
 def test_a_cut_off_file_is_told_of(tmp_path):
