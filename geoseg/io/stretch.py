@@ -55,11 +55,19 @@ def _reduced(scene: Scene, bidx: Sequence[int], region: RegionMask | None) -> tu
 
 def _sampled(scene: Scene, bidx: Sequence[int], region: RegionMask | None) -> tuple[str, NDArray[Any]]:
     y, x = scene.window(region)
-    starts = np.linspace(y.start, y.stop - SAMPLE_ROWS, SAMPLES).astype(int)
-    spans = [Span(int(start), int(start) + SAMPLE_ROWS) for start in starts]
+    spans = _spread(y)
     step = max(1, x.size // MAX_SIZE)
     parts = [_valid(rows, step) for rows in scene.reader(bidx, on_bad_block="nodata", region=region).rows(spans, x)]
-    return f"{SAMPLES} samples of {SAMPLE_ROWS} rows", np.concatenate(parts, axis=1)
+    origin = f"{len(spans)} samples of {SAMPLE_ROWS} rows" if y.size >= SAMPLES * SAMPLE_ROWS else f"all {y.size} rows"
+    return origin, np.concatenate(parts, axis=1)
+
+
+def _spread(y: Span) -> list[Span]:
+    """Runs of rows inside `y`, apart from each other, evenly from its first row to its last; all of a low one."""
+    if y.size < SAMPLES * SAMPLE_ROWS:
+        return [Span(start, start + SAMPLE_ROWS).clip(y) for start in range(y.start, y.stop, SAMPLE_ROWS)]
+    starts = np.linspace(y.start, y.stop - SAMPLE_ROWS, SAMPLES).astype(int).tolist()
+    return [Span(start, start + SAMPLE_ROWS) for start in starts]
 
 
 def _valid(rows: Rows, step: int) -> NDArray[Any]:

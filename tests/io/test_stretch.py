@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from affine import Affine
@@ -7,6 +9,7 @@ from affine import Affine
 from geoseg.errors import SceneError
 from geoseg.io import stretch
 from geoseg.io.region import read_region
+from geoseg.io.rows import SceneRows
 from geoseg.io.scene import open_scene
 from geoseg.io.stretch import measure_stretch
 from tests.factory import make_raster
@@ -79,3 +82,18 @@ def test_overviews_are_used(tmp_path):
     found = measure_stretch(open_scene(path), (1,), (2, 98))
     assert (found.low, found.high) == ((0,), (800,))
     assert "2048" in found.origin
+
+
+@pytest.mark.parametrize("height", [1, 50, 64, 700, 1024, 1500])
+def test_samples_lie_in_the_scene_and_apart(tmp_path, monkeypatch, height):
+    monkeypatch.setattr(stretch, "WHOLE", 100)
+    data = np.repeat(np.arange(height, dtype="uint16")[None, :, None], 200, axis=2) + 1
+    scene = open_scene(make_raster(tmp_path / "a.tif", data=data))
+    spans = []
+    original = SceneRows.rows
+    monkeypatch.setattr(SceneRows, "rows", lambda self, asked, x: spans.extend(asked) or original(self, asked, x))
+    found = measure_stretch(scene, (1,), (0, 100))
+    assert spans[0].start == 0
+    assert spans[-1].stop == height
+    assert all(a.stop <= b.start and b.size <= 64 for a, b in itertools.pairwise(spans))
+    assert (found.low, found.high) == ((1,), (height,) if height > 1 else (2,))
