@@ -17,6 +17,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError, ProjError
 from rasterio.features import rasterize
+from shapely.errors import ShapelyError
 
 from geoseg.core.tiling import Span
 from geoseg.errors import RegionError
@@ -87,7 +88,7 @@ def _read(path: str) -> tuple[NDArray[Any], Any]:
     if local and not Path(path).exists():
         raise RegionError(f"{path}: there is no such file; expected a vector file of polygons")
     try:
-        if path.endswith(".parquet"):
+        if Path(path).suffix.lower() == ".parquet":
             table = gpd.read_parquet(path)
         else:
             layers = [str(layer) for layer, kind in pyogrio.list_layers(path) if kind is not None]
@@ -95,9 +96,9 @@ def _read(path: str) -> tuple[NDArray[Any], Any]:
                 found = ", ".join(layers) or "none"
                 raise RegionError(f"{path}: found the layers {found}; expected one; export it to a file of its own")
             table = gpd.read_file(path, layer=layers[0])
-    except (DataSourceError, DataLayerError, ValueError, OSError) as error:
+        return _polygons(table.geometry.to_numpy(), path), table.crs
+    except (DataSourceError, DataLayerError, ShapelyError, ValueError, OSError) as error:
         raise RegionError(f"{path}: cannot be read as a vector file ({error}); expected polygons") from error
-    return _polygons(table.geometry.to_numpy(), path), table.crs
 
 
 def _polygons(geometry: NDArray[Any], path: str) -> NDArray[Any]:

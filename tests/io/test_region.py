@@ -156,3 +156,22 @@ def test_layers_must_be_unambiguous(tmp_path):
         gpd.GeoDataFrame(geometry=[on_grid(scene, 1, 1, 4, 4)], crs=32633).to_file(path, layer=layer)
     with pytest.raises(RegionError, match="layers a, b"):
         read_region(str(path), None, None, scene)
+
+
+def test_rings_that_are_no_rings_are_refused(tmp_path):
+    scene = scene_of(tmp_path)
+    path = tmp_path / "open.geojson"
+    shape = '{"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}'
+    path.write_text(f'{{"type": "Feature", "properties": {{}}, "geometry": {shape}}}')
+    with pytest.raises(RegionError, match=r"open\.geojson: cannot be read"):
+        read_region(str(path), None, None, scene)
+
+
+def test_file_endings_may_be_capitals(tmp_path):
+    scene = scene_of(tmp_path)
+    path = tmp_path / "AOI.PARQUET"
+    gpd.GeoDataFrame(geometry=[on_grid(scene, 10.5, 20.5, 29.5, 39.5)], crs=32633).to_parquet(path)
+    assert read_region(str(path), None, None, scene).spans(scene.grid) == (Span(20, 40), Span(10, 30))
+    (tmp_path / "BROKEN.PARQUET").write_bytes(b"")
+    with pytest.raises(RegionError, match="cannot be read"):
+        read_region(str(tmp_path / "BROKEN.PARQUET"), None, None, scene)
