@@ -25,7 +25,8 @@ from children import CACHE, HERE, machine, measure
 from peers.environment import peer_python
 from synthetic import blob_scores, write_scene
 
-TARGET = 25  # Mpx/s on two cores
+TARGET = 25  # Mpx/s on two cores, for a scene of the full size
+FULL_SIZE = 8192
 CLASSES = (2, 8)
 PEERS = ("geoai-predict-geotiff", "geoai-semantic", "monai")
 
@@ -107,7 +108,7 @@ def main() -> None:
     parser.add_argument("--peer-python", type=Path, help="interpreter of an environment that has the peers already")
     parser.add_argument("--classes", nargs="+", type=int, choices=range(2, 9), default=CLASSES)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--size", type=int, default=8192, help="rows and columns of the scene")
+    parser.add_argument("--size", type=int, default=FULL_SIZE, help="rows and columns of the scene")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     asked = parser.parse_args()
     pythons: dict[str, Path | None] = {"geoseg": None}
@@ -122,6 +123,8 @@ def main() -> None:
         show(figures[classes])
     if asked.json:
         asked.json.write_text(json.dumps(figures, indent=1))
+    if asked.size < FULL_SIZE:
+        return  # in a small scene the start and the end weigh too much
     slowest = min(found["geoseg"]["mpx_per_second"] for found in figures.values())
     print(f"target {TARGET} Mpx/s on two cores: {'met' if slowest >= TARGET else 'MISSED'} ({slowest:.1f})")
 
