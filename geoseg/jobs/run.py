@@ -18,6 +18,7 @@ from geoseg.inference.semantic import Pass, Tally, predict_strips
 from geoseg.inference.stitch import Canvas
 from geoseg.io.outputs import Staging
 from geoseg.io.preview import Picture, imagery, write_preview
+from geoseg.io.raster import session
 from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSink
 from geoseg.io.vector_sink import VectorOptions, VectorSink
 from geoseg.jobs.outlet import Outlets
@@ -90,7 +91,8 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
         plan.batch_size,
         None if plan.region is None else OnGrid(plan.region, plan.grid),
     )
-    with Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
+    # One setting of GDAL's cache around all threads: each restores what it found, and they find the same.
+    with session(), Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
         with Outlets() as outlets, torch_settings(plan.compute):
             polygons = _open(plan, staging, outlets, told.warn)
             strips = predict_strips(work, told.progress.advance)
