@@ -31,6 +31,7 @@ SMALLEST = 900  # pixels of the map's longer side: smaller pictures are enlarged
 _NARROWEST = 400  # pixels of the page's width: less cannot hold a legend
 _SHARPER = 2  # shapes are drawn that many times larger, then reduced
 _LINE = 0.04  # width of an outline as a share of the polygons' median extent
+_SMALL = 4  # map pixels: polygons below are filled many at a time
 _FILL = 0.28
 _HALO = 0.42
 _SATURATION = 0.72
@@ -154,16 +155,19 @@ class _Shapes:
         geometry, ids = shapely.transform(geometry[known], lambda points: points * _SHARPER), ids[known]
         if len(geometry) == 0:
             return
-        numbers = [self.number[int(i)] for i in ids]
+        numbers = np.array([self.number[int(i)] for i in ids], np.uint8)
         for class_id, count in zip(*np.unique(ids, return_counts=True), strict=True):
             self.counts[int(class_id)] += int(count)
-        rasterio.features.rasterize(zip(geometry, numbers, strict=True), out=self.fill)
         west, south, east, north = shapely.bounds(geometry).T
         extent = np.maximum(east - west, north - south) / _SHARPER
+        small = extent < _SMALL
+        if not small.all():
+            rasterio.features.rasterize(zip(geometry[~small], numbers[~small], strict=True), out=self.fill)
+        _fill_small(self.fill, geometry[small], numbers[small])
         if self._width is None:
             self._width = min(max(_LINE * float(np.median(extent)), 0.9), 2.2)
         broad = extent >= 4 * self._width
-        for polygon, number in zip(geometry[broad], np.array(numbers)[broad], strict=True):
+        for polygon, number in zip(geometry[broad], numbers[broad], strict=True):
             self._outline(polygon, int(number), self._width)
 
     def _outline(self, polygon: Any, number: int, width: float) -> None:
@@ -188,6 +192,23 @@ class _Shapes:
             _blend_classes(pixels, line[large], self.colours, 1.0)
             drawn[part] = np.rint(pixels)
         return drawn
+
+
+def _fill_small(canvas: NDArray[np.uint8], geometry: NDArray[Any], numbers: NDArray[np.uint8]) -> None:
+    """Give the pixels whose centres lie in polygons smaller than _SMALL map pixels their numbers, all at once.
+
+    It is what rasterising does, one polygon after the other: those far below a pixel mostly meet no centre.
+    """
+    shapely.prepare(geometry)
+    bounds = shapely.bounds(geometry)
+    first = np.maximum(np.ceil(bounds[:, :2] - 0.5), 0)
+    last = np.minimum(np.floor(bounds[:, 2:] - 0.5), [canvas.shape[1] - 1, canvas.shape[0] - 1])
+    for step in np.ndindex(_SMALL * _SHARPER + 1, _SMALL * _SHARPER + 1):
+        pixel = first + step
+        met = np.flatnonzero((pixel <= last).all(axis=1))
+        met = met[shapely.contains_xy(geometry[met], pixel[met] + 0.5)]
+        columns, rows = pixel[met].astype(np.int64).T
+        canvas[rows, columns] = numbers[met]
 
 
 def _reduced(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

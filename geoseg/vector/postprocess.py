@@ -13,6 +13,9 @@ from geoseg.errors import ResolutionError
 from geoseg.vector.ground import Ground
 from geoseg.vector.polygonize import RawPolygons, RingBatch
 
+_QUADRANGLE = 5  # vertices of the smallest ring worth keeping, the first one twice
+_EVEN = 1e-3  # pixels whose sides differ by a smaller share are taken for squares
+
 
 @dataclass(frozen=True, slots=True)
 class PostprocessSettings:
@@ -87,14 +90,21 @@ def _fill_holes(batch: RingBatch, ground: Ground, settings: PostprocessSettings)
 def _simplify(geometry: NDArray[Any], sizes: NDArray[np.float64], tolerance: float) -> NDArray[Any]:
     """Polygons with fewer of the same vertices, by Douglas and Peucker in metres; exact where it would not be valid.
 
-    `sizes` (polygon, 2) are metres per pixel. Vertices are pixel corners, so that rounding takes them back exactly.
+    `sizes` (polygon, 2) are metres per pixel. Vertices are pixel corners, so that rounding takes them back exactly. A
+    lone ring of four corners has none to lose.
     """
-    measured = np.isfinite(sizes[:, 0] * sizes[:, 1])
-    sizes = np.where(np.isfinite(sizes), sizes, 1.0)
-    simple = shapely.simplify(_scaled(geometry, sizes), tolerance, preserve_topology=True)
-    simple = shapely.transform(_scaled(simple, 1 / sizes), np.rint)
-    good = measured & shapely.is_valid(simple) & ~shapely.is_empty(simple)
-    return np.where(good, simple, geometry)
+    corners = shapely.get_num_coordinates(geometry)
+    worth = np.isfinite(sizes).all(axis=1) & (corners > _QUADRANGLE)
+    even = np.abs(sizes[:, 0] - sizes[:, 1]) <= _EVEN * sizes[:, 1]
+    square, oblong = worth & even, worth & ~even
+    simple = geometry.copy()
+    simple[square] = shapely.simplify(geometry[square], tolerance / sizes[square].mean(axis=1))
+    in_metres = shapely.simplify(_scaled(geometry[oblong], sizes[oblong]), tolerance)
+    simple[oblong] = shapely.transform(_scaled(in_metres, 1 / sizes[oblong]), np.rint)
+    changed = np.flatnonzero(shapely.get_num_coordinates(simple) != corners)
+    broken = changed[~shapely.is_valid(simple[changed]) | shapely.is_empty(simple[changed])]
+    simple[broken] = geometry[broken]
+    return simple
 
 
 def _scaled(geometry: NDArray[Any], factors: NDArray[np.float64]) -> NDArray[Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import rasterio.features
 import shapely
 from affine import Affine
 from PIL import Image
@@ -11,7 +12,7 @@ from geoseg.core.protocols import Rows
 from geoseg.core.tiling import Span
 from geoseg.errors import WriteError
 from geoseg.io.cartography import INK, Furniture, LegendEntry, footer, length_text, nice_length
-from geoseg.io.preview import Picture, imagery, north_of, write_preview
+from geoseg.io.preview import Picture, _fill_small, imagery, north_of, write_preview
 from geoseg.io.vector_sink import VectorSink
 from tests.io.support import CLASSES, NORTH_UP, batch, full_disk, grid, names
 
@@ -95,6 +96,26 @@ def test_an_empty_file_and_polygons_beside_the_map_leave_the_imagery_alone(tmp_p
         write_preview(tmp_path / "a.png", Picture(grey(), grid(SHAPE), longest=SIZE), path, CLASSES)
         assert (drawn(tmp_path / "a.png") == 100).all()
     assert (paint(tmp_path, [shapely.box(5000, 5000, 6000, 6000)]) == 100).all()
+
+
+@pytest.mark.parametrize("size", [0.4, 1.8, 7.8])
+def test_small_polygons_fill_the_pixels_that_rasterising_them_fills(size):
+    rng = np.random.default_rng(0)
+    corner = rng.random((500, 2)) * 64 - 2
+    spans = rng.random((500, 3)) * size
+    turned = [
+        shapely.Polygon([(x, y), (x + a, y + b), (x + c, y)]) for (x, y), (a, b, c) in zip(corner, spans, strict=True)
+    ]
+    geometry = np.array(turned)
+    numbers = rng.integers(1, 3, len(geometry)).astype(np.uint8)
+    found, expected = np.zeros((2, 50, 60), np.uint8)
+    for one, number in zip(geometry, numbers, strict=True):  # one after the other, so that later ones lie on top
+        _fill_small(found, np.array([one]), np.array([number]))
+        rasterio.features.rasterize([(one, int(number))], out=expected)
+    assert np.array_equal(found, expected)
+    together = np.zeros_like(found)
+    _fill_small(together, geometry, numbers)
+    assert np.array_equal(together > 0, found > 0)
 
 
 def test_thousands_of_tiny_polygons_are_filled_without_outlines(tmp_path):
