@@ -138,9 +138,10 @@ class _Page:
         y = self._entries(furniture.entries, y, room)
         if furniture.credit:
             small = self.size * 0.68
-            self.grow(y + small * 1.6)
-            self.text(self.margin, y + small * 0.3, self._shortened(furniture.credit, small, room), small, FAINT)
-            y += small * 1.6
+            for line in self._wrapped(furniture.credit, small, room):
+                self.grow(y + small * 1.6)
+                self.text(self.margin, y + small * 0.3, line, small, FAINT)
+                y += small * 1.6
         self.grow(y)
 
     def _entries(self, entries: Sequence[LegendEntry], y: float, room: float) -> float:
@@ -159,6 +160,17 @@ class _Page:
             self.text(x + swatch * 1.55, y, text, self.size * 0.88)
             x += needed + self.size * 1.6
         return y + self.size * 1.4
+
+    def _wrapped(self, text: str, size: float, room: float) -> list[str]:
+        """The text in lines that fit into `room`, cut between words; a word that is too long is shortened."""
+        lines: list[str] = []
+        for word in text.split():
+            longer = f"{lines[-1]} {word}" if lines else word
+            if lines and self.length(longer, size) <= room:
+                lines[-1] = longer
+            else:
+                lines.append(self._shortened(word, size, room))
+        return lines
 
     def _shortened(self, text: str, size: float, room: float) -> str:
         while len(text) > 4 and self.length(text, size) > room:

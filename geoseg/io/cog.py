@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
@@ -26,7 +25,7 @@ from geoseg.core.classes import NODATA
 from geoseg.core.tiling import Span
 from geoseg.errors import OutputError, WriteError
 from geoseg.io.outputs import Staging, write_error, writing
-from geoseg.io.raster import session
+from geoseg.io.raster import open_raster, session
 
 ROWS = 64  # rows of one block of the temporary file
 COMMIT_CACHE = 16 << 20  # bytes: GDAL would keep 5 % of the machine's memory while it writes
@@ -173,7 +172,7 @@ class RowFile:
         place = grid_profile(grid)
         # zstd's fastest level costs less than the bytes that it saves
         with _gdal(final):
-            self._file = open_quietly(
+            self._file = open_raster(
                 path, "w", driver="GTiff", count=1, dtype="uint8", nodata=NODATA, blockysize=ROWS, bigtiff="IF_SAFER",
                 compress="zstd", zstd_level=1, sparse_ok=False, **place,
             )  # fmt: skip
@@ -242,7 +241,7 @@ def warped_rows(source: Path, grid: GeoBox, resampling: Resampling) -> Iterator[
     Going to coarser pixels, `resampling` other than nearest becomes an average. The result does not depend on how the
     rows are cut.
     """
-    with open_quietly(source) as raster:
+    with open_raster(source) as raster:
         relation = ~raster.transform * grid.affine
         turned = max(abs(relation.b) * grid.shape[0], abs(relation.d) * grid.shape[1]) > 1e-3
         if resampling == Resampling.nearest and not turned:
@@ -305,13 +304,13 @@ def require_complete(path: Path, final: Path, sparse: bool = False) -> None:
     GDAL reports no error when the last bytes of a file do not fit on the disk.
     """
     size = path.stat().st_size
-    with open_quietly(path) as raster:
+    with open_raster(path) as raster:
         levels = [None, *range(len(raster.overviews(1)))]
         shapes = [(raster.shape, raster.block_shapes[0])]
     for level in levels[1:]:
-        with open_quietly(path, overview_level=level) as overview:
+        with open_raster(path, overview_level=level) as overview:
             shapes.append((overview.shape, overview.block_shapes[0]))
-    with open_quietly(path) as raster:
+    with open_raster(path) as raster:
         for level, (shape, block) in zip(levels, shapes, strict=True):
             for row, column in np.ndindex(-(-shape[0] // block[0]), -(-shape[1] // block[1])):
                 if not _inside(raster, f"{column}_{row}", level, size) and not sparse:
@@ -321,13 +320,6 @@ def require_complete(path: Path, final: Path, sparse: bool = False) -> None:
 def _inside(raster: Any, place: str, level: int | None, size: int) -> bool:
     begin, count = (raster.get_tag_item(f"BLOCK_{what}_{place}", "TIFF", 1, level) for what in ("OFFSET", "SIZE"))
     return begin is not None and count is not None and int(begin) + int(count) <= size
-
-
-def open_quietly(*where: Any, **how: Any) -> Any:
-    """What rasterio.open returns, without a warning where the raster has no place on the ground."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(*where, **how)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from geoseg.core.classes import ClassSet
 from geoseg.core.protocols import Strip
 from geoseg.core.values import SCORE_UNIT
 from geoseg.errors import WriteError
-from geoseg.io.cog import CogWriter, Look, RasterOptions, open_quietly, warped_rows
+from geoseg.io.cog import CogWriter, Look, RasterOptions, warped_rows
+from geoseg.io.raster import open_raster
 
 __all__ = ["ClassRasterSink", "RasterOptions", "ScoreRasterSink", "regrid"]
 
@@ -74,7 +75,7 @@ def regrid(source: str | Path, destination: str | Path, grid: GeoBox, options: R
     Classes take the nearest pixel; scores are interpolated, or averaged where pixels grow. Memory is bounded by the
     grid's width. `options.metadata` is added to the source's. Raises WriteError.
     """
-    with open_quietly(source) as raster:
+    with open_raster(source) as raster:
         tags = {key: value for key, value in raster.tags().items() if key.startswith("GEOSEG_")}
         classes = raster.colorinterp[0] == ColorInterp.palette
         colours = {i: c[:3] for i, c in raster.colormap(1).items()} if classes else None

@@ -11,6 +11,7 @@ from geoseg.core.classes import ClassInfo, ClassSet
 from geoseg.core.protocols import Rows
 from geoseg.core.tiling import Span
 from geoseg.errors import WriteError
+from geoseg.io import cartography
 from geoseg.io.cartography import INK, Furniture, LegendEntry, footer, length_text, nice_length
 from geoseg.io.preview import Picture, _fill_small, imagery, north_of, write_preview
 from geoseg.io.vector_sink import VectorSink
@@ -155,6 +156,25 @@ def test_a_scene_without_crs_is_drawn_without_scale_and_arrow(tmp_path):
     page = np.asarray(Image.open(tmp_path / "a.png"))
     assert np.abs(page[200, 225].astype(int) - (100 + 0.28 * (ORANGE - 100))).max() <= 1
     assert (page[SHAPE[0] :, SHAPE[1] // 2 :] == 255).all()
+
+
+def test_a_long_credit_is_wrapped_and_written_to_its_end(monkeypatch):
+    written: list[tuple[str, float]] = []
+    original = cartography._Page.text
+
+    def text(page, x, y, words, *rest, **more):
+        written.append((words, y))
+        return original(page, x, y, words, *rest, **more)
+
+    monkeypatch.setattr(cartography._Page, "text", text)
+    credit = " ".join(f"Contributor {i} and others, CC BY 4.0;" for i in range(12))
+    tall = footer(600, Furniture("", credit, (), 0.5, 0.0))
+    lines = [(words, y) for words, y in written if words[0] != "0" and words in credit]
+    assert " ".join(words for words, _ in lines) == credit
+    assert len(lines) > 3
+    assert all(y < tall.height for _, y in lines)
+    assert [y for _, y in lines] == sorted({y for _, y in lines})
+    assert tall.height > footer(600, Furniture("", "short", (), 0.5, 0.0)).height
 
 
 def test_the_scale_bar_is_true(tmp_path):

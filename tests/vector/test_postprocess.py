@@ -74,6 +74,12 @@ def test_a_hole_is_not_filled_over_an_object_that_is_kept(least, kept, holes):
     assert len(polygons.geometry[-1].interiors) == holes
 
 
+def test_a_quadrangle_has_no_corner_to_lose():
+    raster = np.pad(np.ones((2, 40), np.uint8), 1)
+    (polygon,) = postprocess(trace(raster), METRE, PostprocessSettings(simplify_m=30)).geometry
+    assert polygon.equals(shapely.box(1, 1, 41, 3))
+
+
 @unhurried
 @given(class_rasters(), st.integers(0, 20), st.integers(0, 60))
 def test_filled_polygons_do_not_overlap(raster, least, most):
