@@ -71,6 +71,7 @@ def mlm_item(path: Path, folder: Path) -> dict[str, Any]:
         title=f"Weights and card of {card.name} {card.version}",
         media_type="application/octet-stream; application=safetensors",
         roles=["mlm:model", "mlm:weights", "data"],
+        extra_fields={"bands": _bands(card)},  # STAC 1.1 allows them in the properties only where an asset has them
     )
     item.add_asset("model", asset)
     mlm = MLMExtension.ext(item, add_if_missing=True)
@@ -90,9 +91,13 @@ def _common(card: ModelCard) -> dict[str, Any]:
         "description": " ".join(filter(None, (card.description, card.limits, card.attribution))),
         "license": card.license,
         "gsd": card.resolution,
-        "bands": [{"name": band, "data_type": card.dtype} for band in card.bands],
+        "bands": _bands(card),
         "geoseg:card": card.model_dump(mode="json"),
     }
+
+
+def _bands(card: ModelCard) -> list[dict[str, str]]:
+    return [{"name": band, "data_type": card.dtype} for band in card.bands]
 
 
 def _describe(mlm: Any, card: ModelCard, parameters: int) -> None:

@@ -4,7 +4,10 @@ import json
 import sys
 
 import jsonschema
+import pystac
 import pytest
+from pystac.extensions.mlm import MLMExtension
+from pystac.validation.local_validator import LocalValidator
 
 from geoseg.core.classes import ClassSet
 from geoseg.errors import MissingExtraError, WriteError
@@ -134,6 +137,28 @@ def test_the_packaged_item_follows_the_schema(tmp_path):
     assert [round(s["mean"], 3) for s in scaling] == [123.675, 116.28, 103.53]
     assert item["properties"]["license"] == read_card(tmp_path / item["assets"]["model"]["href"]).license
     assert item["properties"]["mlm:pretrained"] is True
+
+
+@pytest.mark.filterwarnings("ignore:``LocalValidator``:DeprecationWarning")
+@pytest.mark.parametrize("name", ["toy", "buildings"])
+def test_items_follow_the_schema_of_stac_as_pystac_carries_it(tmp_path, name):
+    model = write_toy_bundle(tmp_path / "toy.safetensors", classes=4) if name == "toy" else name
+    errors = list(LocalValidator().item_validator().iter_errors(_export(model, tmp_path)))
+    assert [error.message for error in errors] == []
+
+
+def test_pystac_reads_the_extension_as_it_was_meant(tmp_path):
+    path = write_toy_bundle(tmp_path / "toy.safetensors", classes=3, bands=("red", "nir"), value_range=(0.0, 1.0))
+    item = pystac.Item.from_dict(_export(path, tmp_path))
+    assert MLMExtension.has_extension(item)
+    read, card = MLMExtension.ext(item), read_card(path)
+    (given,), (answer,) = read.input, read.output
+    assert (read.mlm_name, read.architecture, read.tasks) == (card.name, card.architecture, ["semantic-segmentation"])
+    assert read.total_parameters == 3 * 2 + 3
+    assert given.bands == ["red", "nir"]
+    assert (given.input.shape, given.input.dim_order) == ([-1, 2, 64, 64], ["batch", "bands", "height", "width"])
+    assert (answer.result.shape, answer.result.data_type) == ([-1, 3, 64, 64], "float32")
+    assert [entry.value for entry in answer.classes] == [c.id for c in card.classes.classes]
 
 
 def test_the_item_says_what_the_card_says(tmp_path):
