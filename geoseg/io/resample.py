@@ -43,11 +43,13 @@ def resample(
 ) -> NDArray[np.bool_]:
     """Where `out` (band, y, x) got data: (y, x); it is 0 elsewhere.
 
-    `source` (band, y, x) begins at (y, x) `origin` of the raster that lies on the grid as `placement` says, and has one
-    band more than `out`, the last, with 1 where there is data. `out` begins at (y, x) `at` of the grid. The scale is
-    explicit: left to itself, GDAL guesses it anew from each window.
+    `source` (band, y, x) begins at (y, x) `origin` of the raster that lies on the grid as `placement` says. It may have
+    one band more than `out`, the last, with 1 where there is data. `out` begins at (y, x) `at` of the grid. The scale
+    is explicit: left to itself, GDAL guesses it anew from each window.
     """
-    if not source[-1].any():
+    alpha = len(out) + 1
+    masked = len(source) == alpha
+    if masked and not source[-1].any():
         out[...] = 0
         return np.zeros(out.shape[1:], dtype=bool)
     down, across = placement.scale
@@ -59,12 +61,12 @@ def resample(
             transform=placement.affine * Affine.translation(at[1], at[0]),
             height=out.shape[1], width=out.shape[2],
             resampling=Resampling.average if _averages(placement) else Resampling.bilinear,
-            src_alpha=len(source), dst_alpha=len(source), SRC_ALPHA_MAX="1", DST_ALPHA_MAX="1",
-            XSCALE=repr(1 / across), YSCALE=repr(1 / down),
+            src_alpha=alpha if masked else 0, dst_alpha=alpha, add_alpha=not masked,
+            SRC_ALPHA_MAX="1", DST_ALPHA_MAX="1", XSCALE=repr(1 / across), YSCALE=repr(1 / down),
         ) as warped,
     ):  # fmt: skip
-        warped.read(list(range(1, len(source))), out=out)
-        return np.asarray(warped.read(len(source)) != 0)
+        warped.read(list(range(1, alpha)), out=out)
+        return np.asarray(warped.read(alpha) != 0)
 
 
 def _opened(pixels: NDArray[Any]) -> Any:

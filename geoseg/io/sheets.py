@@ -141,7 +141,9 @@ class Sheet:
         source = np.empty((self.count + 1, rows.size, columns.size), dtype=out.dtype)
         masks = self._own(patches, rows, columns, source[:-1])
         place = (rows.start, columns.start), self.placement, (y.start, x.start)
-        source[-1] = 1 if masks.valid is None else masks.valid
+        if masks.valid is None:
+            return Masks(None, resample(source[:-1], *place, out))
+        source[-1] = masks.valid
         held = resample(source, *place, out)
         if masks.told is None:
             return Masks(None, held)
