@@ -61,16 +61,16 @@ class Reprojection:
         return np.column_stack(self.transformer.transform(points[:, 0], points[:, 1]))
 
 
-def plan_reprojection(path: str | Path, crs: Any, dst_crs: Any = None) -> Reprojection:
+def plan_reprojection(path: str | Path, crs: Any, dst_crs: Any = None, named: Path | None = None) -> Reprojection:
     """How polygons in `crs` (None: unknown) reach the file at `path`, in `dst_crs` or the scene's own CRS.
 
-    Raises OutputError for an unreadable `dst_crs`, for a scene without CRS where one is needed, and for a GeoJSON in
-    anything but WGS 84.
+    `named` is what messages call the file, where that is not its path. Raises OutputError for an unreadable `dst_crs`,
+    for a scene without CRS where one is needed, and for a GeoJSON in anything but WGS 84.
     """
-    path = Path(path)
+    geojson = vector_driver(path).name == "GeoJSON"
+    path = named or Path(path)
     source = None if crs is None else pyproj.CRS.from_user_input(crs)
     wanted = None if dst_crs is None else _parse(dst_crs)
-    geojson = vector_driver(path).name == "GeoJSON"
     if source is None:
         if wanted is not None or geojson:
             what = "--dst-crs" if wanted is not None else "GeoJSON, which holds longitude and latitude,"

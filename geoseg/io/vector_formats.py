@@ -95,7 +95,7 @@ class Layer:
 
 def write_layer(staged: Path, final: Path, layer: Layer) -> None:
     """Write the file `staged`, whose final name is `final`, and check that it is complete. Raises WriteError."""
-    kind = vector_driver(final)
+    kind = vector_driver(staged)
     if kind.driver is None:
         _write_parquet(staged, layer)
     else:

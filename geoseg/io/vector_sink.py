@@ -65,7 +65,7 @@ class VectorSink:
         self._path, self._options = Path(path), options or VectorOptions()
         self._named = self._options.named or self._path
         self._format = vector_driver(self._path)
-        self._reprojection = plan_reprojection(self._named, crs, dst_crs)
+        self._reprojection = plan_reprojection(self._path, crs, dst_crs, self._named)
         self._staging = Staging([self._path], overwrite=True, named=self._named)
         try:
             with self._writing():

@@ -228,6 +228,8 @@ def test_messages_and_layers_bear_the_final_name(tmp_path):
     assert said[0].startswith("town.shp: a Shapefile's")
     path = write(tmp_path / "temporary.gpkg", batch(circles(3)), options=VectorOptions(named=Path("town.gpkg")))
     assert pyogrio.read_info(path)["layer_name"] == "town"
+    path = write(tmp_path / "temporary.fgb", batch(circles(3)), options=VectorOptions(named=Path("picture.png")))
+    assert len(read(path)) == 3
 
 
 def test_flatgeobuf_has_an_index(tmp_path):
