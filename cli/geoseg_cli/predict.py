@@ -37,7 +37,11 @@ model_options = together(
 
 output_options = together(
     click.option(
-        "-o", "--output", "output__vector", metavar="FILE", help="Polygons: .gpkg .geojson .json .shp .fgb .parquet"
+        "-o",
+        "--output",
+        "output__vector",
+        metavar="FILE",
+        help="Polygons: .gpkg .geojson .json .shp .fgb .parquet; GeoJSON is always in longitude and latitude.",
     ),
     click.option("--raster", "output__raster", metavar="FILE", help="Class raster: .tif, cloud-optimized."),
     click.option("--scores", "output__scores", metavar="FILE", help="Scores from 0 to 1, stored as 0 to 254: .tif"),

@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("job", metavar="JOB.json|-")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that exist, whatever the job says.")
 @run_options
 @examples(
     """
     geoseg run job.json
+    geoseg run job.json --overwrite
     geoseg run job.json --dry-run --json
     geoseg predict scene.tif --task buildings -o b.gpkg --print-job | geoseg run - --progress jsonl
     """
 )
-def run(job: str, progress: str, dry_run: bool, as_json: bool) -> None:
+def run(job: str, overwrite: bool, progress: str, dry_run: bool, as_json: bool) -> None:
     """Run a job described as JSON, from a file or standard input (-).
 
     `geoseg schema` prints what a job may hold, `geoseg predict ... --print-job` writes one. Relative paths in a job
@@ -31,7 +33,7 @@ def run(job: str, progress: str, dry_run: bool, as_json: bool) -> None:
     """
     from geoseg_cli.execution import Asked, execute
 
-    execute(lambda: _read(job), Asked(progress, dry_run, as_json))
+    execute(lambda: _read(job, overwrite), Asked(progress, dry_run, as_json))
 
 
 @click.command()
@@ -48,7 +50,7 @@ def schema() -> None:
     click.echo(json.dumps(job_schema(), indent=2))
 
 
-def _read(source: str) -> JobSpec:
+def _read(source: str, overwrite: bool) -> JobSpec:
     from geoseg.errors import SpecError
     from geoseg.jobs.spec import job_from_json
 
@@ -59,4 +61,5 @@ def _read(source: str) -> JobSpec:
         raise SpecError(
             f"{source}: cannot be read as a job ({error}); expected a JSON file, or - for standard input"
         ) from None
-    return job_from_json(text, "standard input" if source == "-" else source)
+    job = job_from_json(text, "standard input" if source == "-" else source)
+    return job.model_copy(update={"output": job.output.model_copy(update={"overwrite": True})}) if overwrite else job

@@ -22,7 +22,10 @@ def show_result(summary: Mapping[str, Any]) -> None:
     bad = summary["bad_blocks"]
     skipped = summary["tiles"]["skipped_empty"]
     rows = [(kind, str(path)) for kind, path in summary["outputs"].items()]
-    rows += [("time", f"{duration(summary['seconds'])}, {summary['mpx_per_second']:.2f} Mpx/s")]
+    rows += [
+        ("time", f"{duration(summary['seconds'])} after planning, {summary['mpx_per_second']:.2f} Mpx/s of the scene")
+    ]
+    rows += [("values", f"stretched: {summary['stretch']['origin']}")] if summary["stretch"] else []
     rows += [("skipped", f"{number_of(skipped, 'tile')} without a valid pixel")] if skipped else []
     rows += [("unreadable", "\n".join(_block(block) for block in bad[:SHOWN]))] if bad else []
     rows += [("", f"and {len(bad) - SHOWN:,} more; --json lists all")] if len(bad) > SHOWN else []

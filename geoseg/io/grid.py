@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from geoseg.io.raster import RasterFile
 
 NOISE = 1e-4  # pixels: so much may absolute coordinates blur the place of a grid that shares a raster's corners
+NEARLY_SQUARE = 0.1  # sides that differ by less are not worth pixels of other proportions than the scene's
 ALIGNED = 0.05  # pixels: two grids that differ by less than this anywhere are taken as the same
 
 
@@ -88,9 +89,11 @@ def ground_pixel(grid: GeoBox) -> tuple[float, float] | None:
 
 
 def model_grid(scene: Gridded, resolution: float) -> GeoBox:
-    """The grid over the scene's extent, in its CRS, whose pixels measure `resolution` metres on the ground each way.
+    """The grid over the scene's extent, in its CRS, whose pixels measure `resolution` metres on the ground.
 
-    The shape is rounded to whole pixels, and the pixels' size scaled so that both grids end at the same edges.
+    Pixels keep the scene's proportions where those are square on the ground within NEARLY_SQUARE, and become square
+    where they are not. The shape is rounded to whole pixels, and their size scaled so that both grids end at the same
+    edges.
     Raises ResolutionError when the scene's own resolution is unknown.
     """
     if scene.pixel_size is None:
@@ -98,8 +101,11 @@ def model_grid(scene: Gridded, resolution: float) -> GeoBox:
             f"{scene.name}: its ground resolution is unknown (it has no CRS); expected a georeferenced scene; state "
             "its resolution in metres per pixel with --scene-resolution"
         )
+    down, across = scene.pixel_size
+    if abs(down / across - 1) < NEARLY_SQUARE:
+        down = across = float(np.sqrt(down * across))
     shape = tuple(
-        max(1, round(n * size / resolution)) for n, size in zip(scene.grid.shape, scene.pixel_size, strict=True)
+        max(1, round(n * size / resolution)) for n, size in zip(scene.grid.shape, (down, across), strict=True)
     )
     return resized(scene.grid, (shape[0], shape[1]))
 

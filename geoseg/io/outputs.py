@@ -286,4 +286,6 @@ def _check_free(final: Path, overwrite: bool) -> None:
     own = (final, *companions(final)) if final.suffix.lower() == ".shp" else (final,)
     found = [path for path in own if path.exists()]
     if found and not overwrite:
-        raise OutputError(f"{found[0]}: exists already; pass --overwrite to replace it, or choose another name")
+        raise OutputError(
+            f"{found[0]}: exists already; pass --overwrite (overwrite in Python) to replace it, or choose another name"
+        )

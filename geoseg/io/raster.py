@@ -25,7 +25,7 @@ from geoseg.errors import ResourceError, SceneError
 ONE_WAY = frozenset({"PNG", "JPEG", "GIF", "BMP", "WEBP"})  # formats that are decoded from the first row on
 TIMEOUTS = {"GDAL_HTTP_CONNECTTIMEOUT": "15", "GDAL_HTTP_TIMEOUT": "60"}  # seconds; the environment's go first
 CACHE_BYTES = 128 * 2**20  # GDAL's own default is 5 % of the machine's memory
-_OPENING = threading.Lock()  # the filter of warnings that `open_raster` sets is one for the whole process
+_QUIET = threading.Lock()  # filters of warnings are one for the whole process
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,16 @@ def open_raster(*where: Any, **how: Any) -> Any:
 
     Any thread may open rasters at any time. Raises what rasterio raises.
     """
-    with _OPENING, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with unplaced():
         return rasterio.open(*where, **how)
+
+
+@contextlib.contextmanager
+def unplaced() -> Iterator[None]:
+    """Without rasterio's warning where a raster has no place on the ground; one thread at a time."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def describe(path: str, nodata: float | None = None) -> RasterFile:

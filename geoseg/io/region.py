@@ -21,6 +21,7 @@ from shapely.errors import ShapelyError
 
 from geoseg.core.tiling import Span
 from geoseg.errors import RegionError
+from geoseg.io.raster import unplaced
 from geoseg.io.scene import Scene
 
 PIECES = 64  # of a polygon's extent: sides are cut so finely before they are reprojected, where straight lines bend
@@ -49,7 +50,8 @@ class RegionMask:
             return np.zeros((y.size, x.size), dtype=bool)
         pixels = _mapped(self.polygons[~apart], ~grid.affine)
         place = {"out_shape": (y.size, x.size), "transform": Affine.translation(x.start, y.start)}
-        return np.asarray(rasterize(pixels, all_touched=True, dtype=np.uint8, **place) != 0)
+        with unplaced():
+            return np.asarray(rasterize(pixels, all_touched=True, dtype=np.uint8, **place) != 0)
 
 
 def read_region(

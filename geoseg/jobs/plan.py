@@ -30,7 +30,7 @@ from geoseg.jobs.spec import PostprocessSpec, PredictJob
 from geoseg.jobs.values import stretch_for
 from geoseg.jobs.window import Window
 from geoseg.models import load_model, read_card, resolve
-from geoseg.tasks import Task, get_task
+from geoseg.tasks import TASKS, Task, get_task
 
 if TYPE_CHECKING:
     from geoseg.models import LoadedModel
@@ -116,6 +116,18 @@ class Plan:
         height, width = self.grid.shape
         corners = [self.grid.affine * corner for corner in ((0, 0), (width, 0), (width, height), (0, height))]
         return bool(shapely.covers(shapely.union_all(self.region.polygons), shapely.Polygon(corners)))
+
+    @property
+    def out_of_range(self) -> bool:
+        """Whether the scene's resolution is one that the model was not trained on."""
+        low, high = self.card.resolution_range
+        found = self.scene.resolution
+        return found is not None and not low * (1 - CLOSE) <= found <= high * (1 + CLOSE)
+
+    @property
+    def scene_pixels(self) -> float:
+        """Pixels of the scene for one pixel of the model's grid."""
+        return float(np.prod(self.scene.grid.shape) / np.prod(self.grid.shape))
 
     @property
     def block_grid(self) -> GeoBox:
@@ -206,8 +218,9 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     card = model.card if model else read_card(resolve(reference))
     if task and card.task not in (task.name, "any"):
         raise ModelError(f"model {card.name} is for the task {card.task!r}; expected one for {task.name!r}")
-    bidx = scene.bidx_for(card.bands)
+    task = task or TASKS.get(card.task)
     grid = grid_for(scene, card, job)
+    bidx = scene.bidx_for(card.bands)
     _check_formats(job, grid, outputs)
     tiling = _tiling(grid, card, job)
     margin = _first_margin(grid, tiling, scene)

@@ -34,10 +34,17 @@ PREVIEW_SIZE = 2000  # pixels of the picture's longer side, at most
 
 @dataclass(slots=True)
 class _Told:
-    """Progress that also remembers what the user was warned of."""
+    """Progress in whole pixels of the scene, that also remembers what the user was warned of."""
 
     progress: Progress
     warnings: list[str] = field(default_factory=list)
+    pixels: float = 0.0  # of the scene, done
+    whole: int = 0  # of them, told
+
+    def advance(self, tiles: int, pixels: float) -> None:
+        self.pixels += pixels
+        self.progress.advance(tiles, round(self.pixels) - self.whole)
+        self.whole = round(self.pixels)
 
     def warn(self, message: str) -> None:
         if message not in self.warnings:
@@ -51,6 +58,12 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
         raise SpecError("the job writes nothing; give at least one of the outputs vector, raster, scores and preview")
     told = _Told(progress or Silent())
     told.progress.plan(plan.describe())
+    if plan.out_of_range:
+        low, high = plan.card.resolution_range
+        told.warn(
+            f"{plan.scene.name}: {plan.scene.resolution:.3g} m per pixel are not the {low:g} to {high:g} m that model "
+            f"{plan.card.name} was trained on: the result is worth little"
+        )
     started = time.monotonic()
     while True:
         try:
@@ -67,7 +80,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
     seconds = time.monotonic() - started
     summary |= {
         "seconds": round(seconds, 2),
-        "mpx_per_second": round(plan.block.y.size * plan.block.x.size / seconds / 1e6, 3),
+        "mpx_per_second": round(plan.block.y.size * plan.block.x.size * plan.scene_pixels / seconds / 1e6, 3),
         "warnings": told.warnings,
     }
     return Result(dict(plan.outputs), summary, metadata(plan))
@@ -95,7 +108,7 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
     with session(), Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
         with Outlets() as outlets, torch_settings(plan.compute):
             polygons = _open(plan, staging, outlets, told.warn)
-            strips = predict_strips(work, told.progress.advance)
+            strips = predict_strips(work, lambda tiles, pixels: told.advance(tiles, pixels * plan.scene_pixels))
             try:
                 for strip in strips:
                     outlets.put(strip)

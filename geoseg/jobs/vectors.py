@@ -17,7 +17,7 @@ from geoseg.core.protocols import Strip
 from geoseg.core.tiling import Block
 from geoseg.io.region import RegionMask
 from geoseg.io.vector_sink import VectorSink
-from geoseg.vector.attributes import measure
+from geoseg.vector.attributes import ground_areas, measure
 from geoseg.vector.ground import Ground
 from geoseg.vector.polygonize import Polygonizer, RawPolygons, RingBatch
 from geoseg.vector.postprocess import PostprocessSettings, postprocess
@@ -76,12 +76,19 @@ class PolygonSink:
         self._sink.abort()
 
     def _take(self, rings: RingBatch) -> None:
-        kept = self._inside(postprocess(rings, self._ground, self._settings))
-        batch = measure(kept, self._ground, self._plan.card.classes)
+        kept = self._large(postprocess(rings, self._ground, self._settings))
+        batch = measure(self._inside(kept), self._ground, self._plan.card.classes)
         for name, area in zip(batch.class_name, batch.area_m2, strict=True):
             self.counts[name] += 1
             self.areas[name] += float(area)
         self._sink.write(batch)
+
+    def _large(self, polygons: RawPolygons) -> RawPolygons:
+        """The polygons that are large enough still, now that their outlines are simplified."""
+        least = self._settings.min_area_m2
+        if least <= 0 or not len(polygons):
+            return polygons
+        return polygons.take(ground_areas(polygons.geometry, self._ground) >= least)
 
     def _inside(self, polygons: RawPolygons) -> RawPolygons:
         """The polygons that meet the area: things whole, stuff cut at its border; with clip, everything is cut."""

@@ -38,6 +38,11 @@ def measure(batch: RawPolygons, ground: Ground, classes: ClassSet) -> PolygonBat
     )
 
 
+def ground_areas(geometry: NDArray[Any], ground: Ground) -> NDArray[np.float64]:
+    """Square metres of polygons in pixel coordinates, shape (polygon,), as `measure` gives them."""
+    return _extent(geometry, ground)[0]
+
+
 def confidence(batch: RawPolygons) -> NDArray[np.float64]:
     """Mean scores (0 to 1) of the pixels, rounded, shape (polygon,); NaN where no scores are known."""
     means = np.round(batch.score_sum / (FULL_SCORE * batch.pixels), CONFIDENCE_DIGITS)

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -13,6 +14,8 @@ from geoseg.errors import SceneError
 from geoseg_cli import main as main_module
 from geoseg_cli.main import COMMANDS, main
 from tests.cli.commands import all_commands
+from tests.factory import make_raster
+from tests.toy import write_toy_bundle
 
 RUN = [sys.executable, "-m", "geoseg_cli"]
 
@@ -183,3 +186,14 @@ def test_without_an_output_the_polygons_are_named_after_scene_and_task(scene, ex
 
     assert default_output({"scene": scene, "task": "buildings"}) == expected
     assert default_output({"scene": {"paths": ("a.tif",)}, "model": "my/town.safetensors"}) == "a_town.gpkg"
+
+
+def test_a_job_can_be_told_to_overwrite(geoseg, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_raster("scene.tif")
+    write_toy_bundle("toy.safetensors", kind="threshold")
+    job = geoseg("predict", "scene.tif", "-m", "toy.safetensors", "-o", "o.gpkg", "--print-job").out
+    Path("job.json").write_text(job)
+    assert geoseg("run", "job.json").code == 0
+    assert "--overwrite" in geoseg("run", "job.json").err
+    assert geoseg("run", "job.json", "--overwrite").code == 0

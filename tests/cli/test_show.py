@@ -17,6 +17,7 @@ SUMMARY = {
     "tiles": {"skipped_empty": 0},
     "seconds": 8.13,
     "mpx_per_second": 3.25,
+    "stretch": None,
     "attribution": "",
 }
 
@@ -108,3 +109,8 @@ def test_info_tells_the_scene_and_the_tasks(geoseg, words):
     assert told["CRS"].endswith("EPSG:32633") or told["CRS"].endswith("(EPSG:32633)")
     assert told["resolution"] == "1 m per pixel on the ground"
     assert told["no"].startswith("buildings: ")
+
+
+def test_a_stretch_is_told(capsys):
+    show_result({**SUMMARY, "stretch": {"low": [1.0], "high": [9.0], "origin": "percentiles 2 and 98 of an overview"}})
+    assert "stretched: percentiles 2 and 98 of an overview" in capsys.readouterr().out

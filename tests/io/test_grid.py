@@ -125,3 +125,10 @@ def test_crop_keeps_the_pixels_where_they_are():
     assert part.shape == (6, 15)
     assert part.affine * (1, 2) == pytest.approx(grid.affine * (6, 5))
     assert np.allclose(part.affine.determinant, grid.affine.determinant)
+
+
+def test_model_grid_keeps_pixels_square_in_the_crs_where_the_ground_is_nearly_so(tmp_path):
+    """One degree of EPSG:3857 differs by 0.7 % between its axes on the ground: no reason for oblong pixels."""
+    path = make_raster(tmp_path / "a.tif", crs="EPSG:3857", transform=Affine(0.1, 0, 0, 0, -0.1, 0), shape=(3000, 3000))
+    grid = model_grid(open_scene(path), 0.3)
+    assert abs(grid.affine.a) == pytest.approx(abs(grid.affine.e), rel=1e-6)

@@ -138,6 +138,28 @@ def test_a_scene_far_from_the_models_resolution_is_refused_with_the_way_out(tmp_
         geoseg.predict(scene, model)
     with geoseg.predict(scene, model, options={"inference": {"any_resolution": True}}) as result:
         assert len(result.polygons()) > 0
+    assert "10 m per pixel are not the 0.1 to 0.8 m" in result.summary["warnings"][0]
+
+
+def test_a_models_own_task_tidies_its_polygons(tmp_path):
+    model = write_toy_bundle(tmp_path / "m.safetensors", kind="threshold", task="buildings")
+    mask = np.zeros((100, 100), bool)
+    mask[10:12, 10:13] = mask[50:60, 50:60] = True
+    scene = scene_of(tmp_path / "scene.tif", mask)
+    for asked in ({"task": "buildings"}, {}):
+        with geoseg.predict(scene, model, **asked) as result:
+            assert result.polygons().area.tolist() == [100], "six square metres are no building"
+    with geoseg.predict(scene, model, options={"postprocess": {"min_area_m2": 0}}) as result:
+        assert sorted(result.polygons().area) == [6, 100]
+
+
+def test_no_polygon_is_smaller_than_asked_for_once_it_is_simplified(tmp_path, threshold):
+    scene = scene_of(tmp_path / "scene.tif", blobs((300, 300), 5))
+    asked = {"min_area_m2": 40, "simplify_m": 2}
+    with geoseg.predict(scene, threshold, options={"postprocess": asked}) as result:
+        found = result.polygons()
+    assert len(found) > 5
+    assert found.area_m2.min() >= 40
 
 
 def test_without_a_crs_the_resolution_is_asked_for(tmp_path, threshold):
