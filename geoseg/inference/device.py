@@ -61,9 +61,13 @@ def _precision(device: torch.device, asked: str) -> str:
         return asked
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False):
-        return "bf16"
-    return "fp32"
+    return "bf16" if device.type == "cpu" and _multiplies_bf16() else "fp32"
+
+
+def _multiplies_bf16() -> bool:
+    """Whether the processor has instructions for bf16; an older PyTorch that cannot tell counts as no."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 _ENTERING = threading.Lock()
