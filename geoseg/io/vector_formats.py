@@ -12,7 +12,7 @@ import re
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -51,18 +51,22 @@ FAILURES: tuple[type[Exception], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class VectorFormat:
-    """One file format: `driver` is GDAL's (None: written by pyarrow), `options` its layer's creation options."""
+    """One file format: `driver` is GDAL's (None: written by pyarrow), `options` its layer's creation options.
+
+    GeoPackages are of version 1.3, which the GDAL of older QGIS reads without a warning.
+    """
 
     name: str
     driver: str | None
     options: Mapping[str, str]
     mixed: bool  # whether a layer of polygons may hold multipolygons too
+    file_options: Mapping[str, str] = field(default_factory=dict)
 
 
 _GEOJSON = VectorFormat("GeoJSON", "GeoJSON", {"RFC7946": "YES", "COORDINATE_PRECISION": "7"}, mixed=True)
 _FORMATS: Mapping[str, VectorFormat] = MappingProxyType(
     {
-        ".gpkg": VectorFormat("GeoPackage", "GPKG", {"SPATIAL_INDEX": "YES"}, mixed=False),
+        ".gpkg": VectorFormat("GeoPackage", "GPKG", {"SPATIAL_INDEX": "YES"}, False, {"VERSION": "1.3"}),
         ".geojson": _GEOJSON,
         ".json": _GEOJSON,
         ".shp": VectorFormat("Shapefile", "ESRI Shapefile", {"2GB_LIMIT": "YES"}, mixed=True),
@@ -123,6 +127,7 @@ def _write_gdal(staged: Path, final: Path, kind: VectorFormat, layer: Layer) -> 
             pa.RecordBatchReader.from_batches(schema, batches), staged, driver=kind.driver, layer=layer_name(final),
             geometry_name="geometry", geometry_type=geometry_type, crs=layer.crs.to_wkt() if layer.crs else None,
             encoding="UTF-8", layer_options=dict(kind.options), layer_metadata=metadata,
+            dataset_options=dict(kind.file_options),
         )  # fmt: skip
 
 

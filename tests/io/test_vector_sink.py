@@ -355,3 +355,12 @@ def test_a_full_disk_is_an_error_wherever_it_strikes_and_leaves_nothing(tmp_path
         with full_disk(limit), pytest.raises(WriteError, match="could not be written"):
             write(tmp_path / f"a{ending}", polygons)
         assert names(tmp_path) == [], f"with {limit} of {size} bytes"
+
+
+def test_a_geopackage_is_of_a_version_that_older_programs_read(tmp_path):
+    import sqlite3
+
+    sink = VectorSink(tmp_path / "a.gpkg", "EPSG:32633")
+    sink.commit()
+    with sqlite3.connect(tmp_path / "a.gpkg") as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (10300,)
