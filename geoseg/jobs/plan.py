@@ -225,8 +225,12 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     tiling = _tiling(grid, card, job)
     margin = _first_margin(grid, tiling, scene)
     area = _region(job, scene, 0.0)
+    if area is not None and not all(span.size for span in area.spans(grid)):
+        raise RegionError(
+            f"the region only touches the edge of the scene {scene.name}; choose one that holds pixels of it"
+        )
     region = _region(job, scene, margin)
-    block = _block(region, scene, grid, tiling)
+    block = _block(region, grid, tiling)
     decision = Decision.of(card, job.inference.threshold)
     compute = choose(job.inference.device, job.inference.precision, job.inference.threads)
     draft = Plan(
@@ -287,7 +291,7 @@ def grown(plan: Plan) -> Plan:
     """The same plan with twice the margin around its area. Raises ResourceError when it needs more than there is."""
     margin = 2 * plan.margin_m
     region = _region(plan.job, plan.scene, margin)
-    block = _block(region, plan.scene, plan.grid, plan.tiling)
+    block = _block(region, plan.grid, plan.tiling)
     larger = replace(plan, region=region, block=block, margin_m=margin)
     larger.check()
     return larger
@@ -340,13 +344,10 @@ def _region(job: PredictJob, scene: Scene, margin_m: float) -> RegionMask | None
     return read_region(spec.aoi, spec.bounds, spec.bounds_crs, scene, margin_m)
 
 
-def _block(region: RegionMask | None, scene: Scene, grid: GeoBox, tiling: Tiling) -> Block:
+def _block(region: RegionMask | None, grid: GeoBox, tiling: Tiling) -> Block:
     if region is None:
         return tiling.whole()
-    block = tiling.block(*region.spans(grid))
-    if not (block.y.size and block.x.size):
-        raise RegionError(f"the region misses the scene {scene.name}; choose one that meets it")
-    return block
+    return tiling.block(*region.spans(grid))
 
 
 def _stretch_text(stretch: Stretch | None) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from affine import Affine
 from torch import nn
 
 import geoseg
-from geoseg.errors import OutputError
+from geoseg.errors import OutputError, RegionError
 from geoseg.jobs.plan import plan
 from geoseg.jobs.run import run
 from geoseg.jobs.spec import job_from
@@ -138,6 +138,14 @@ def test_an_object_as_large_as_the_scene_ends_the_growth(tmp_path):
     assert found.touches_edge.all()
     tiles = result.summary["tiles"]
     assert tiles["predicted"] == tiles["scene"]
+
+
+def test_an_area_that_only_touches_the_scene_is_refused(tmp_path):
+    model = write_toy_bundle(tmp_path / "m.safetensors", kind="threshold")
+    scene = scene_of(tmp_path / "scene.tif", blobs((100, 100)))
+    beside = (500_100.0, 4_999_950.0, 500_150.0, 4_999_990.0)
+    with pytest.raises(RegionError, match="touches the edge"):
+        geoseg.predict(scene, model, output={"raster": str(tmp_path / "o.tif")}, options={"region": {"bounds": beside}})
 
 
 def test_outputs_never_replace_what_the_job_reads(tmp_path):
