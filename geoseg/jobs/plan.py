@@ -130,11 +130,6 @@ class Plan:
         return float(np.prod(self.scene.grid.shape) / np.prod(self.grid.shape))
 
     @property
-    def block_grid(self) -> GeoBox:
-        """The grid of what is computed."""
-        return crop(self.grid, self.block.y, self.block.x)
-
-    @property
     def resolution(self) -> float:
         """Metres per pixel of the model's grid."""
         known = self.scene.resolution

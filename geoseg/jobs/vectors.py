@@ -38,7 +38,7 @@ class PolygonSink:
         self._plan, self._sink = plan, sink
         classes, asked = plan.card.classes, plan.postprocess
         self._frame = Frame.of(plan)
-        self._ground = Ground.of(plan.block_grid.affine, plan.block_grid.crs, plan.resolution)
+        self._ground = Ground.of(plan.grid.affine, plan.grid.crs, plan.resolution)
         self._polygonizer = self._frame.polygonizer()
         self._settings = PostprocessSettings(
             min_area_m2=asked.min_area_m2 or 0.0,
@@ -46,11 +46,11 @@ class PolygonSink:
             simplify_m=asked.simplify_m or 0.0,
             adjoining=len(classes.foreground) > 1,
         )
-        self._things = np.array([c.id for c in classes.foreground if c.kind == "thing" and not plan.job.region.clip])
-        self._area = None if plan.area is None else in_pixels(plan.area.polygons, plan.block_grid.affine)
+        self._things = np.array([c.id for c in classes.foreground if c.kind == "thing"])
+        self._area = None if plan.area is None else in_pixels(plan.area.polygons, plan.grid.affine)
         self._whole: Any = None
         if plan.region is not None and not plan.covers_scene:
-            self._whole = in_pixels(plan.region.polygons, plan.block_grid.affine).buffer(-2)
+            self._whole = in_pixels(plan.region.polygons, plan.grid.affine).buffer(-2)
             shapely.prepare(self._whole)
         self.counts: dict[str, int] = defaultdict(int)
         self.areas: dict[str, float] = defaultdict(float)
@@ -91,14 +91,18 @@ class PolygonSink:
         return polygons.take(ground_areas(polygons.geometry, self._ground) >= least)
 
     def _inside(self, polygons: RawPolygons) -> RawPolygons:
-        """The polygons that meet the area: things whole, stuff cut at its border; with clip, everything is cut."""
+        """The polygons that meet the area: things whole, stuff cut at its border; with clip, everything is cut.
+
+        A thing is cut only when all of it is known: its simplified outline depends on the whole.
+        """
         if self._area is None:
             return polygons
         kept = polygons.take(shapely.intersects(self._area, polygons.geometry))
         thing = np.isin(kept.class_id, self._things)
         if self._whole is not None and not shapely.contains(self._whole, kept.geometry[thing]).all():
             raise CutObjectError
-        return kept if thing.all() else cut(kept, self._area, ~thing)
+        which = np.full(len(kept), True) if self._plan.job.region.clip else ~thing
+        return cut(kept, self._area, which) if which.any() else kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +132,11 @@ class Frame:
         return cls(plan.grid, block, plan.region, hollow, plan.needs_scores, (top, left, bottom, right))
 
     def polygonizer(self) -> Polygonizer:
-        """A polygonizer for the block with its frame; its coordinates are the block's."""
+        """A polygonizer for the block with its frame; its coordinates are the scene's, so that no bit depends on it."""
         top, left, bottom, right = self.sides
         width, height = self.block.x.size + left + right, self.block.y.size + top + bottom
-        return Polygonizer(width, height, background=self.hollow, origin=(-left, -top))
+        origin = (self.block.x.start - left, self.block.y.start - top)
+        return Polygonizer(width, height, background=self.hollow, origin=origin)
 
     def around(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         """The strip's classes and scores with the frame's sides, and its top where the strip is the first."""
