@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from gauge import Gauge
 from synthetic import OVERLAP, RESOLUTION, TILE
-from torch import Tensor, nn
+from torch import Tensor
+from zero_cost import ZeroCost
 
 from geoseg.core.card import ModelCard
 from geoseg.core.classes import ClassInfo, ClassSet
@@ -27,21 +28,6 @@ from geoseg.jobs.spec import PredictJob, job_from
 from geoseg.models import LoadedModel
 
 COLOURS = ("#000000", "#e41a1c", "#377eb8", "#4daf4a", "#984ea3", "#ff7f00", "#ffff33", "#a65628")
-
-
-class ZeroCost(nn.Module):
-    """A network that computes nothing: it hands out the same few chips in turn."""
-
-    def __init__(self, scores: Tensor) -> None:
-        """Take the scores (chip, channel, y, x)."""
-        super().__init__()
-        self.scores, self.following = scores, 0
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The scores of the next chips."""
-        first = self.following if self.following + len(inputs) <= len(self.scores) else 0
-        self.following = first + len(inputs)
-        return self.scores[first : self.following]
 
 
 def zero_cost_model(scores: Tensor) -> LoadedModel:

@@ -18,24 +18,9 @@ import numpy as np
 import rasterio
 import torch
 from gauge import Gauge
-from torch import Tensor, nn
+from zero_cost import ZeroCost
 
 TILE, OVERLAP, BATCH = 512, 128, 4
-
-
-class ZeroCost(nn.Module):
-    """A network that computes nothing: it hands out the same few chips in turn."""
-
-    def __init__(self, scores: Tensor) -> None:
-        """Take the scores (chip, channel, y, x)."""
-        super().__init__()
-        self.scores, self.following = scores, 0
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """The scores of the next chips."""
-        first = self.following if self.following + len(inputs) <= len(self.scores) else 0
-        self.following = first + len(inputs)
-        return self.scores[first : self.following]
 
 
 def geoai_predict_geotiff(model: ZeroCost, scene: Path, output: Path) -> None:

@@ -43,11 +43,6 @@ class Normalisation:
     scale: NDArray[np.float32]
     offset: NDArray[np.float32]
 
-    @property
-    def clips(self) -> bool:
-        """Whether any value is clipped."""
-        return bool(np.isfinite(self.low).any() or np.isfinite(self.high).any())
-
 
 def normalisation(card: ModelCard, stretch: Stretch | None) -> Normalisation:
     """The arithmetic from the file's values to the network's, for one job: stretch (if any), then the card's own."""

@@ -99,7 +99,7 @@ class CogWriter:
 
     def __init__(self, path: str | Path, grid: GeoBox, look: Look, options: RasterOptions) -> None:
         """Open the temporary file. Raises OutputError where the folder cannot be written to."""
-        self._path, self._grid, self._look, self._options = Path(path), grid, look, options
+        self._path, self._look, self._options = Path(path), look, options
         self._named = options.named or self._path
         self._staging = Staging([self._path], overwrite=True, named=self._named)
         try:

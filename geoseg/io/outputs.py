@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from geoseg.errors import OutputError, ResourceError, WriteError
+from geoseg.errors import OutputError, WriteError
 from geoseg.io.swap import Swap
 
 ENDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -76,16 +76,6 @@ def companions(final: Path) -> tuple[Path, ...]:
         return tuple(final.with_suffix(cased) for suffix in _SHAPEFILE for cased in (suffix, suffix.upper()))
     appended = _APPENDED.get(".tif" if ending == ".tiff" else ending, ())
     return tuple(final.with_name(final.name + suffix) for suffix in appended)
-
-
-def require_space(folder: Path, needed: int, purpose: str) -> None:
-    """Nothing when `folder`'s disk has `needed` bytes left; raises ResourceError otherwise."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise ResourceError(
-            f"{folder}: {purpose} needs about {size_text(needed)} of disk, found {size_text(free)}; "
-            "free some space, or write to another disk"
-        )
 
 
 def size_text(count: int) -> str:

@@ -7,16 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from odc.geo.geobox import GeoBox
-from rasterio.enums import ColorInterp
 
 from geoseg.core.classes import ClassSet
 from geoseg.core.protocols import Strip
 from geoseg.core.values import SCORE_UNIT
 from geoseg.errors import WriteError
-from geoseg.io.cog import CogWriter, Look, RasterOptions, warped_rows
-from geoseg.io.raster import open_raster
+from geoseg.io.cog import CogWriter, Look, RasterOptions
 
-__all__ = ["ClassRasterSink", "RasterOptions", "ScoreRasterSink", "regrid"]
+__all__ = ["ClassRasterSink", "RasterOptions", "ScoreRasterSink"]
 
 
 class ClassRasterSink:
@@ -67,27 +65,6 @@ class ScoreRasterSink:
     def abort(self) -> None:
         """Remove everything written so far; safe to call at any time."""
         self._file.abort()
-
-
-def regrid(source: str | Path, destination: str | Path, grid: GeoBox, options: RasterOptions) -> None:
-    """Write the class or score raster at `source` on another grid of its CRS: a COG with the same tags and colours.
-
-    Classes take the nearest pixel; scores are interpolated, or averaged where pixels grow. Memory is bounded by the
-    grid's width. `options.metadata` is added to the source's. Raises WriteError.
-    """
-    with open_raster(source) as raster:
-        tags = {key: value for key, value in raster.tags().items() if key.startswith("GEOSEG_")}
-        classes = raster.colorinterp[0] == ColorInterp.palette
-        colours = {i: c[:3] for i, c in raster.colormap(1).items()} if classes else None
-        look = Look(raster.descriptions[0] or "", "NEAREST" if classes else "AVERAGE", raster.scales[0], colours)
-    options = replace(options, metadata={**tags, **options.metadata}, target=None)
-    writer = CogWriter(destination, grid, look, options)
-    try:
-        for y, values in warped_rows(Path(source), grid, look.warping):
-            writer.write(y, values)
-        writer.commit()
-    finally:
-        writer.abort()
 
 
 def _with_classes(options: RasterOptions, classes: ClassSet) -> RasterOptions:

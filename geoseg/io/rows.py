@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.protocols import BadBlock, Rows
@@ -30,25 +29,12 @@ from geoseg.io.raster import session
 BadBlocks = Literal["error", "nodata"]
 
 
-class Within(Protocol):
-    """A region of interest."""
-
-    def spans(self, grid: GeoBox) -> tuple[Span, Span]:
-        """The rows and columns of `grid` between which the region lies."""
-        ...
-
-    def mask(self, grid: GeoBox, y: Span, x: Span) -> NDArray[np.bool_]:
-        """True (y, x) for pixels of the window that the region touches."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How to read: by how many threads, what to do about bad blocks, and where."""
+    """How to read: by how many threads, and what to do about bad blocks."""
 
     threads: int = 2
     on_bad_block: BadBlocks = "error"
-    region: Within | None = None
 
 
 class SceneRows:
@@ -125,20 +111,7 @@ class SceneRows:
         with session(self._cells.cache_bytes):
             for x in self._cells.across(targets[0].x):
                 wanted = [(t, t.y.clip(y), t.x.clip(x)) for t in targets]
-                wanted = [piece for piece in wanted if self._wants(*piece)]
-                if wanted:
-                    self._fill_cell(patches, (y, x), wanted)
-
-    def _wants(self, target: Target, y: Span, x: Span) -> bool:
-        """Whether the region reaches a piece; what it does not reach is made invalid."""
-        if self._reading.region is None:
-            return True
-        inside = self._reading.region.mask(self.grid, y, x)
-        target.restrict(y, x, inside)
-        reached = bool(inside.any())
-        if not reached:
-            target.view(y, x)[...] = 0
-        return reached
+                self._fill_cell(patches, (y, x), wanted)
 
     def _fill_cell(
         self, patches: Patches, cell: tuple[Span, Span], wanted: Sequence[tuple[Target, Span, Span]]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.bands import common_name, match
@@ -18,7 +19,7 @@ from geoseg.io.assembly import Selection
 from geoseg.io.grid import crop, grid_of, ground_pixel, resized, union
 from geoseg.io.layers import Layer, as_asked, given_names, mosaic, stack, told_names
 from geoseg.io.raster import describe, display_name, mask_kind
-from geoseg.io.rows import BadBlocks, Reading, SceneRows, Within
+from geoseg.io.rows import BadBlocks, Reading, SceneRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,18 @@ class SceneSource:
     sensor: str | None = None
     nodata: float | None = None
     resolution: float | None = None
+
+
+class Region(Protocol):
+    """An area of interest, on any grid of the scene's CRS."""
+
+    def spans(self, grid: GeoBox) -> tuple[Span, Span]:
+        """The rows and columns of `grid` between which the region lies."""
+        ...
+
+    def mask(self, grid: GeoBox, y: Span, x: Span) -> NDArray[np.bool_]:
+        """True (y, x) for pixels of the window that the region touches."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,37 +95,39 @@ class Scene:
         *,
         threads: int = 2,
         on_bad_block: BadBlocks = "error",
-        region: Within | None = None,
     ) -> SceneRows:
         """A reader of the chosen bands on `grid` (the scene's own without it), read ahead by `threads` threads.
 
-        Pixels outside `region` are invalid, and not read where a run of rows misses it altogether.
         Raises BandError for bands that are not there.
         """
         self._check(bidx)
         selection = Selection(self.layers, tuple(bidx), self.dtype)
-        return SceneRows(selection, grid if grid is not None else self.grid, Reading(threads, on_bad_block, region))
+        return SceneRows(selection, grid if grid is not None else self.grid, Reading(threads, on_bad_block))
 
-    def window(self, region: Within | None = None) -> tuple[Span, Span]:
+    def window(self, region: Region | None = None) -> tuple[Span, Span]:
         """The rows and columns of the scene that a region meets, or all of them."""
         return (Span(0, self.grid.shape[0]), Span(0, self.grid.shape[1])) if region is None else region.spans(self.grid)
 
-    def overview_grid(self, max_size: int = 2048, region: Within | None = None) -> GeoBox:
+    def overview_grid(self, max_size: int = 2048, region: Region | None = None) -> GeoBox:
         """The grid of `overview`: the scene, or the region's window of it, in at most `max_size` pixels a side."""
         part = crop(self.grid, *self.window(region))
         factor = max(1.0, max(part.shape) / max_size)
         return resized(part, (max(1, round(part.shape[0] / factor)), max(1, round(part.shape[1] / factor))))
 
-    def overview(self, bidx: Sequence[int], max_size: int = 2048, region: Within | None = None) -> Rows:
+    def overview(self, bidx: Sequence[int], max_size: int = 2048, region: Region | None = None) -> Rows:
         """The scene on its `overview_grid`, from the files' overviews where there are any.
 
         Pixels outside `region` are invalid, and so are those that cannot be read.
         """
         self._check(bidx)
         selection = Selection(self.layers, tuple(bidx), self.dtype, overviews=True)
-        reader = SceneRows(selection, self.overview_grid(max_size, region), Reading(2, "nodata", region))
-        height, width = reader.shape
-        return next(reader.rows([Span(0, height)], Span(0, width)))
+        reader = SceneRows(selection, self.overview_grid(max_size, region), Reading(2, "nodata"))
+        y, x = Span(0, reader.shape[0]), Span(0, reader.shape[1])
+        rows = next(reader.rows([y], x))
+        if region is None:
+            return rows
+        inside = region.mask(reader.grid, y, x)
+        return replace(rows, valid=inside if rows.valid is None else rows.valid & inside)
 
     def info(self) -> dict[str, Any]:
         """What the scene is, as JSON-able values; sizes in pixels, resolution in metres."""

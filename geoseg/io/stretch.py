@@ -12,7 +12,6 @@ from geoseg.core.protocols import Rows
 from geoseg.core.tiling import Span
 from geoseg.core.values import Stretch
 from geoseg.errors import SceneError
-from geoseg.io.region import RegionMask
 from geoseg.io.scene import Scene
 
 MAX_SIZE = 2048  # pixels a side of what is measured
@@ -21,19 +20,16 @@ SAMPLES = 16  # runs of rows of a sample
 SAMPLE_ROWS = 64
 
 
-def measure_stretch(
-    scene: Scene, bidx: Sequence[int], percentiles: tuple[float, float] = (2.0, 98.0), region: RegionMask | None = None
-) -> Stretch:
+def measure_stretch(scene: Scene, bidx: Sequence[int], percentiles: tuple[float, float] = (2.0, 98.0)) -> Stretch:
     """The stretch between two percentiles of each band's valid pixels, measured on an overview or on sampled rows.
 
     Where both percentiles are one value, the smallest and largest values are taken; a constant value gets a range of
     one above it. Raises SceneError when no pixel is valid.
     """
-    origin, values = _sampled(scene, bidx, region) if _too_large(scene, region) else _reduced(scene, bidx, region)
+    origin, values = _sampled(scene, bidx) if _too_large(scene) else _reduced(scene, bidx)
     if values.shape[1] == 0:
-        where = "in the area of interest" if region is not None else "in the scene"
         raise SceneError(
-            f"{scene.name}: found no valid pixel {where} to measure a stretch on (nodata {scene.nodata}); expected "
+            f"{scene.name}: found no valid pixel to measure a stretch on (nodata {scene.nodata}); expected "
             "imagery; check the nodata value (--nodata), or give the limits with --limits"
         )
     limits = [_limits(band, percentiles) for band in values]
@@ -41,23 +37,23 @@ def measure_stretch(
     return Stretch(tuple(low for low, _ in limits), tuple(high for _, high in limits), text)
 
 
-def _too_large(scene: Scene, region: RegionMask | None) -> bool:
+def _too_large(scene: Scene) -> bool:
     if all(file.overviews for layer in scene.layers for file in layer.files):
         return False
-    height, width = scene.window(region)
-    return height.size * width.size > WHOLE
+    height, width = scene.grid.shape
+    return bool(height * width > WHOLE)
 
 
-def _reduced(scene: Scene, bidx: Sequence[int], region: RegionMask | None) -> tuple[str, NDArray[Any]]:
-    rows = scene.overview(bidx, MAX_SIZE, region)
+def _reduced(scene: Scene, bidx: Sequence[int]) -> tuple[str, NDArray[Any]]:
+    rows = scene.overview(bidx, MAX_SIZE)
     return f"an overview of {rows.pixels.shape[2]} x {rows.pixels.shape[1]} pixels", _valid(rows, 1)
 
 
-def _sampled(scene: Scene, bidx: Sequence[int], region: RegionMask | None) -> tuple[str, NDArray[Any]]:
-    y, x = scene.window(region)
+def _sampled(scene: Scene, bidx: Sequence[int]) -> tuple[str, NDArray[Any]]:
+    y, x = scene.window()
     spans = _spread(y)
     step = max(1, x.size // MAX_SIZE)
-    parts = [_valid(rows, step) for rows in scene.reader(bidx, on_bad_block="nodata", region=region).rows(spans, x)]
+    parts = [_valid(rows, step) for rows in scene.reader(bidx, on_bad_block="nodata").rows(spans, x)]
     origin = f"{len(spans)} samples of {SAMPLE_ROWS} rows" if y.size >= SAMPLES * SAMPLE_ROWS else f"all {y.size} rows"
     return origin, np.concatenate(parts, axis=1)
 

@@ -120,9 +120,8 @@ class Plan:
     @property
     def out_of_range(self) -> bool:
         """Whether the scene's resolution is one that the model was not trained on."""
-        low, high = self.card.resolution_range
         found = self.scene.resolution
-        return found is not None and not low * (1 - CLOSE) <= found <= high * (1 + CLOSE)
+        return found is not None and not _accepted(self.card, found)
 
     @property
     def scene_pixels(self) -> float:
@@ -133,8 +132,7 @@ class Plan:
     def resolution(self) -> float:
         """Metres per pixel of the model's grid."""
         known = self.scene.resolution
-        scale = np.sqrt(np.prod(self.scene.grid.shape) / np.prod(self.grid.shape))
-        return float((known if known is not None else self.card.resolution) * scale)
+        return float((known if known is not None else self.card.resolution) * np.sqrt(self.scene_pixels))
 
     @property
     def postprocess(self) -> PostprocessSpec:
@@ -302,7 +300,7 @@ def grid_for(scene: Scene, card: ModelCard, job: PredictJob) -> GeoBox:
         )
     low, high = card.resolution_range
     for what, value in ((scene.name, found), ("--resolution", asked)):
-        if value is None or job.inference.any_resolution or low * (1 - CLOSE) <= value <= high * (1 + CLOSE):
+        if value is None or job.inference.any_resolution or _accepted(card, value):
             continue
         raise ResolutionError(
             f"{what}: found {value:.3g} m per pixel; model {card.name} expects {low:g} to {high:g} m; choose "
@@ -313,6 +311,11 @@ def grid_for(scene: Scene, card: ModelCard, job: PredictJob) -> GeoBox:
     if all(abs(size / target - 1) <= CLOSE for size in sizes):
         return scene.grid
     return model_grid(scene, target)
+
+
+def _accepted(card: ModelCard, resolution: float) -> bool:
+    low, high = card.resolution_range
+    return low * (1 - CLOSE) <= resolution <= high * (1 + CLOSE)
 
 
 def _tiling(grid: GeoBox, card: ModelCard, job: PredictJob) -> Tiling:

@@ -16,7 +16,7 @@ from rio_cogeo.cogeo import cog_validate
 from geoseg.core.protocols import Sink, Strip
 from geoseg.core.tiling import Span
 from geoseg.errors import OutputError, WriteError
-from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSink, regrid
+from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSink
 from tests.io.support import CLASSES, NORTH_UP, feed, full_disk, grid, names
 
 
@@ -217,8 +217,8 @@ def test_classes_on_another_grid_take_the_nearest_pixel(tmp_path, crs):
     affine = NORTH_UP * Affine.rotation(20)
     source = grid(values.shape, affine, crs)
     target = scaled((431, 173), source)
-    write_classes(tmp_path / "a.tif", values, affine=affine, crs=crs, options=RasterOptions({"GEOSEG_MODEL": "m"}))
-    regrid(tmp_path / "a.tif", tmp_path / "b.tif", target, RasterOptions({"GEOSEG_GRID": "native"}))
+    options = RasterOptions({"GEOSEG_MODEL": "m"}, target=target)
+    write_classes(tmp_path / "b.tif", values, affine=affine, crs=crs, options=options)
     rows = ((np.arange(431) + 0.5) * 300 / 431).astype(int)
     columns = ((np.arange(173) + 0.5) * 210 / 173).astype(int)
     assert np.array_equal(read(tmp_path / "b.tif"), values[np.ix_(rows, columns)])
@@ -226,7 +226,6 @@ def test_classes_on_another_grid_take_the_nearest_pixel(tmp_path, crs):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(tmp_path / "b.tif") as raster:
             assert raster.tags()["GEOSEG_MODEL"] == "m"
-            assert raster.tags()["GEOSEG_GRID"] == "native"
             assert raster.colormap(1)[1][:3] == (0xE4, 0x57, 0x2E)
             assert raster.shape == (431, 173)
             assert raster.transform.almost_equals(target.affine)
@@ -244,13 +243,13 @@ def test_the_sink_can_write_to_the_other_grid_itself(tmp_path):
 
 def test_scores_on_another_grid_are_interpolated_or_averaged(tmp_path):
     ramp = np.broadcast_to(np.linspace(0, 240, 241).astype(np.uint8), (200, 241))
-    sink = ScoreRasterSink(tmp_path / "a.tif", grid(ramp.shape), RasterOptions())
-    feed(sink, ramp, [64], ramp)
-    sink.commit()
-    regrid(tmp_path / "a.tif", tmp_path / "fine.tif", scaled((400, 482), grid(ramp.shape)), RasterOptions())
+    for name, shape in (("fine", (400, 482)), ("coarse", (50, 60))):
+        options = RasterOptions(target=scaled(shape, grid(ramp.shape)))
+        sink = ScoreRasterSink(tmp_path / f"{name}.tif", grid(ramp.shape), options)
+        feed(sink, ramp, [64], ramp)
+        sink.commit()
     fine = read(tmp_path / "fine.tif").astype(float)
     assert np.abs(fine[:, 1:-1] - ((np.arange(482) + 0.5) / 2 - 0.5)[1:-1]).max() <= 0.5
-    regrid(tmp_path / "a.tif", tmp_path / "coarse.tif", scaled((50, 60), grid(ramp.shape)), RasterOptions())
     coarse = read(tmp_path / "coarse.tif").astype(float)
     assert np.abs(coarse - ((np.arange(60) + 0.5) * 241 / 60 - 0.5)).max() <= 1
     assert rasterio.open(tmp_path / "coarse.tif").scales == (1 / 254,)

@@ -163,12 +163,13 @@ class Corner:
         return np.logical_and.outer(rows < grid.shape[0] // 2, columns < grid.shape[1] // 2)
 
 
-def test_pixels_outside_the_region_are_invalid(scenes):
-    pixels, valid = read_all(scenes["tiles"], step=40, region=Corner())
-    expected = np.zeros(SHAPE, bool)
-    expected[:75, :85] = True
-    assert (valid == expected).all()
-    assert (pixels[:, :75, :85] == pixel_values(3, SHAPE)[:, :75, :85]).all()
+def test_an_overview_of_a_region_is_its_window_and_invalid_outside_it(scenes):
+    rows = scenes["tiles"].overview((1, 2, 3), 1000, Corner())
+    assert rows.pixels.shape == (3, 75, 85)
+    assert (rows.pixels == pixel_values(3, SHAPE)[:, :75, :85]).all()
+    expected = np.zeros((75, 85), bool)
+    expected[: 75 // 2, : 85 // 2] = True
+    assert (rows.valid == expected).all()
 
 
 def damaged(tmp_path, **profile):

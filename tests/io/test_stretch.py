@@ -8,7 +8,6 @@ from affine import Affine
 
 from geoseg.errors import SceneError
 from geoseg.io import stretch
-from geoseg.io.region import read_region
 from geoseg.io.rows import SceneRows
 from geoseg.io.scene import open_scene
 from geoseg.io.stretch import measure_stretch
@@ -57,12 +56,6 @@ def test_no_valid_pixel_is_an_error(tmp_path):
         measure_stretch(scene, (1,), (2, 98))
 
 
-def test_only_the_region_counts(tmp_path):
-    scene = open_scene(make_raster(tmp_path / "a.tif", data=ramp()))
-    region = read_region(None, (500_000.5, 4_999_900.5, 500_099.5, 4_999_949.5), None, scene)
-    assert measure_stretch(scene, (1,), (0, 100), region).low == (5000,)
-
-
 def test_large_scenes_are_sampled(tmp_path, monkeypatch):
     monkeypatch.setattr(stretch, "WHOLE", 1000)
     monkeypatch.setattr(stretch, "SAMPLE_ROWS", 2)
@@ -71,8 +64,6 @@ def test_large_scenes_are_sampled(tmp_path, monkeypatch):
     found = measure_stretch(scene, (1,), (0, 100))
     assert (found.low, found.high) == ((0,), (990,))
     assert "16 samples of 2 rows" in found.origin
-    region = read_region(None, (500_030.5, 4_999_700.5, 500_049.5, 4_999_949.5), None, scene)
-    assert measure_stretch(scene, (1,), (0, 100), region).high == (490,)
 
 
 def test_overviews_are_used(tmp_path):
