@@ -1,0 +1,71 @@
+"""Peak memory of the polygonizer beyond start-up, for rasters of more and more rows; each run a process of its own."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from children import HERE, measure
+from vector_tables import Row, Table, Verdict
+
+KINDS = {"noise": "three-class noise (62/19/19 %)", "blobs": "building mask"}
+ALLOWED_GROWTH = 0.05  # of the peak of the shortest raster, beyond the budget
+ROWS = (4096, 8192, 16384, 32768)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryTrial:
+    """How wide and long the rasters are, the spool's budget, the larger ones tried on the longest, and where it is."""
+
+    width: int = 4096
+    rows: Sequence[int] = ROWS
+    megabytes: int = 256
+    larger: Sequence[int] = (1024, 4096)
+    threads: int = 1
+    folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+
+    def run(self, kind: str, rows: int, megabytes: int) -> Row:
+        """One row of the table."""
+        words = [kind, self.width, rows, megabytes, self.threads, self.folder]
+        found = measure([sys.executable, HERE / "vector_child.py", *map(str, words)])
+        return {
+            "raster": KINDS[kind],
+            "rows": rows,
+            "budget MB": megabytes,
+            "peak MB": found["added_rss"] / 1e6,
+            "anonymous MB": found["added_anonymous"] / 1e6,
+            "polygons": found["polygons"],
+            "vertices": found["vertices"],
+            "largest polygon": found["largest"],
+            "share": f"{found['largest'] / max(1, found['vertices']):.0%}",
+            "Mpx/s": rows * self.width / 1e6 / found["seconds"],
+        }
+
+
+def memory(trial: MemoryTrial) -> list[Table]:
+    """A table for each kind of raster."""
+    return [_one(trial, kind) for kind in KINDS]
+
+
+def _one(trial: MemoryTrial, kind: str) -> Table:
+    rows = [trial.run(kind, count, trial.megabytes) for count in trial.rows]
+    for row in rows:
+        row["ratio"] = row["peak MB"] / rows[0]["peak MB"]
+    larger = [trial.run(kind, trial.rows[-1], megabytes) for megabytes in trial.larger]
+    title = f"memory: {KINDS[kind]}, {trial.width} wide, {trial.threads} thread(s), spool in {trial.folder}"
+    return Table(f"{title}; beyond start-up, at the peak", rows + larger, _verdicts(trial, rows))
+
+
+def _verdicts(trial: MemoryTrial, rows: list[Row]) -> list[Verdict]:
+    """What is over the budget must not grow with the rows; the budget itself may be used up by the longer ones only."""
+    over = [max(0.0, row["peak MB"] - trial.megabytes * (1 << 20) / 1e6) for row in rows]
+    first, last = rows[0]["peak MB"], rows[-1]["peak MB"]
+    grown = max(over) - over[0]
+    met = grown <= ALLOWED_GROWTH * first
+    text = (
+        f"beyond the budget, {trial.rows[-1]} rows take no more than {trial.rows[0]} (last / first {last / first:.2f})"
+    )
+    return [Verdict(text, met)]
