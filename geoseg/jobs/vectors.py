@@ -19,7 +19,8 @@ from geoseg.io.region import RegionMask
 from geoseg.io.vector_sink import VectorSink
 from geoseg.vector.attributes import ground_areas, measure
 from geoseg.vector.ground import Ground
-from geoseg.vector.polygonize import Polygonizer, RawPolygons, RingBatch
+from geoseg.vector.outlines import RawPolygons, RingBatch
+from geoseg.vector.polygonize import Polygonizer
 from geoseg.vector.postprocess import PostprocessSettings, postprocess
 
 if TYPE_CHECKING:
@@ -75,7 +76,11 @@ class PolygonSink:
         """Remove everything written so far."""
         self._sink.abort()
 
-    def _take(self, rings: RingBatch) -> None:
+    def _take(self, batches: list[RingBatch]) -> None:
+        for batch in batches:
+            self._put(batch)
+
+    def _put(self, rings: RingBatch) -> None:
         kept = self._large(postprocess(rings, self._ground, self._settings))
         batch = measure(self._inside(kept), self._ground, self._plan.card.classes)
         for name, area in zip(batch.class_name, batch.area_m2, strict=True):
@@ -173,4 +178,4 @@ def cut(polygons: RawPolygons, area: Any, which: NDArray[np.bool_]) -> RawPolygo
     parts, owner = shapely.get_parts(geometry, return_index=True)
     solid = shapely.get_dimensions(parts) == 2
     taken = polygons.take(owner[solid])
-    return RawPolygons(parts[solid], taken.class_id, taken.pixels, taken.score_sum, taken.touches_edge)
+    return RawPolygons(parts[solid], taken.class_id, taken.pixels, taken.score_sum, taken.touches_edge, taken.group)

@@ -12,7 +12,7 @@ from pyproj import Geod
 from geoseg.core.classes import ClassSet
 from geoseg.core.polygons import PolygonBatch
 from geoseg.vector.ground import Ground, to_world
-from geoseg.vector.polygonize import RawPolygons
+from geoseg.vector.outlines import RawPolygons
 
 FULL_SCORE = 254  # a score of 1 in a score raster
 CONFIDENCE_DIGITS = 4

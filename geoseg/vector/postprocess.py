@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoseg.errors import ResolutionError
 from geoseg.vector.ground import Ground
-from geoseg.vector.polygonize import RawPolygons, RingBatch
+from geoseg.vector.outlines import RawPolygons, RingBatch
 
 _QUADRANGLE = 5  # vertices of the smallest ring worth keeping, the first one twice
 _EVEN = 1e-3  # pixels whose sides differ by a smaller share are taken for squares

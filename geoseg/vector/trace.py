@@ -3,8 +3,9 @@
 The plane is swept one row line after another. A row line separates two rows; a corner is a point on it. Corners where
 the four pixels around are equal are passed over. At every other corner the pixels that follow one another around it
 and share a class form arcs: an arc of one pixel turns outwards, one of three turns inwards, and each of these turns is
-a vertex, linked with the vertex before and after it. Two pixels in a line go straight on, so no vertex is ever
-collinear. Outlines run with their component on the left as seen on the screen.
+a vertex, linked with the vertex before and after it. Two pixels in a line go straight on, without a vertex unless the
+two across from them differ: such a corner, and one where all four sides bound something, is a node. Outlines run with
+their component on the left as seen on the screen.
 
 What is known of the columns after a row is all that the next row needs, so the result cannot depend on how rows were
 grouped. Labels are joined by union-find as rows arrive. A component ends with the first row that holds none of it: its
@@ -31,8 +32,9 @@ AT_EDGE = NODATA + FOREGROUND  # no other two add up to it
 
 # Columns of Store.vertices. LINK goes to the ring's next vertex, CHAIN to another vertex of the component (or to
 # another free place), TWIN to the vertex across a saddle. NONE is no vertex; for a twin below it, see `_meet`.
-X, Y, LINK, CHAIN, TWIN = 0, 1, 2, 3, 4
-VERTEX_FIELDS = 5
+# BESIDE is the value across the side from the vertex to the next, NODE whether the corner is one.
+X, Y, LINK, CHAIN, TWIN, BESIDE, NODE = 0, 1, 2, 3, 4, 5, 6
+VERTEX_FIELDS = 7
 NONE = -1
 
 # Columns of Store.components. FIRST_Y and FIRST_X are the topmost, then leftmost pixel; HEAD and TAIL end the chain.
@@ -121,7 +123,9 @@ def _union(store: Store, one: int, other: int) -> None:
 
 
 @compiled
-def _new_vertex(store: Store, x: int, y: int, label: int, content: int) -> int:
+def _new_vertex(store: Store, corner: tuple[int, int, int, int], label: int, beside: int) -> int:
+    """A vertex at the corner (x, y, whether it is a node, content) of the component with that label."""
+    x, y, node, content = corner
     counts = store.counts
     vertices = store.vertices
     if counts[FREE] != NONE:
@@ -134,6 +138,8 @@ def _new_vertex(store: Store, x: int, y: int, label: int, content: int) -> int:
     vertices[vertex, X] = x
     vertices[vertex, Y] = y
     vertices[vertex, LINK] = vertices[vertex, CHAIN] = vertices[vertex, TWIN] = NONE
+    vertices[vertex, BESIDE] = beside
+    vertices[vertex, NODE] = node
     store.content[vertex] = content
     components = store.components
     root = find(components, label)
@@ -214,43 +220,65 @@ def _cross(columns: Columns, store: Store, scores: NDArray[np.uint8], row: int) 
         if east and kinds[ne] + kinds[se] == AT_EDGE:
             components[find(components, label_ne if kinds[ne] == FOREGROUND else label_se), EDGE] = 1
 
+        sides = int(north) + int(east) + int(south) + int(west)
+        corner = (x, y, int(sides >= 3), passed[x])
         vertex_nw = vertex_ne = vertex_se = vertex_sw = NONE
         if north and west:
             if kinds[nw] == FOREGROUND:  # its own corner: along its bottom, then up its right side
-                vertex_nw = _new_vertex(store, x, y, label_nw, passed[x])
+                vertex_nw = _new_vertex(store, corner, label_nw, ne)
                 vertices[from_west, LINK] = vertex_nw
                 vertices[vertex_nw, LINK] = up[x]
             if not east and not south and kinds[se] == FOREGROUND:  # the other three: down, then west
-                vertex = _new_vertex(store, x, y, label_se, passed[x])
+                vertex = _new_vertex(store, corner, label_se, nw)
                 vertices[down[x], LINK] = vertex
                 vertices[vertex, LINK] = to_west
         if north and east:
             if kinds[ne] == FOREGROUND:  # down its left side, then along its bottom
-                vertex_ne = _new_vertex(store, x, y, label_ne, passed[x])
+                vertex_ne = _new_vertex(store, corner, label_ne, se)
                 vertices[down[x], LINK] = vertex_ne
                 from_west = vertex_ne
             if not south and not west and kinds[sw] == FOREGROUND:  # along the top from the east, then up
-                vertex = _new_vertex(store, x, y, label_sw, passed[x])
+                vertex = _new_vertex(store, corner, label_sw, ne)
                 vertices[vertex, LINK] = up[x]
                 to_west = vertex
         if south and west:
             if kinds[sw] == FOREGROUND:  # up its right side, then west along its top
-                vertex_sw = _new_vertex(store, x, y, label_sw, passed[x])
+                vertex_sw = _new_vertex(store, corner, label_sw, nw)
                 vertices[vertex_sw, LINK] = to_west
                 up[x] = vertex_sw
             if not north and not east and kinds[ne] == FOREGROUND:  # along the bottom from the west, then down
-                vertex = _new_vertex(store, x, y, label_ne, passed[x])
+                vertex = _new_vertex(store, corner, label_ne, sw)
                 vertices[from_west, LINK] = vertex
                 down[x] = vertex
         if south and east:
             if kinds[se] == FOREGROUND:  # along its top from the east, then down its left side
-                vertex_se = _new_vertex(store, x, y, label_se, passed[x])
+                vertex_se = _new_vertex(store, corner, label_se, sw)
                 to_west = vertex_se
                 down[x] = vertex_se
             if not north and not west and kinds[nw] == FOREGROUND:  # up, then east along the bottom
-                vertex = _new_vertex(store, x, y, label_nw, passed[x])
+                vertex = _new_vertex(store, corner, label_nw, se)
                 up[x] = vertex
                 from_west = vertex
+        if sides == 3:  # one component goes straight on, past a side that ends here
+            if not north:
+                if kinds[nw] == FOREGROUND:
+                    vertex = _new_vertex(store, corner, label_nw, se)
+                    vertices[from_west, LINK] = vertex
+                    from_west = vertex
+            elif not south:
+                if kinds[sw] == FOREGROUND:
+                    vertex = _new_vertex(store, corner, label_sw, nw)
+                    vertices[vertex, LINK] = to_west
+                    to_west = vertex
+            elif not west:
+                if kinds[nw] == FOREGROUND:
+                    vertex = _new_vertex(store, corner, label_nw, ne)
+                    vertices[vertex, LINK] = up[x]
+                    up[x] = vertex
+            elif kinds[ne] == FOREGROUND:
+                vertex = _new_vertex(store, corner, label_ne, sw)
+                vertices[down[x], LINK] = vertex
+                down[x] = vertex
         if north and east and south and west:
             if nw == se and vertex_nw != NONE:
                 vertices[vertex_nw, TWIN] = vertex_se
@@ -311,6 +339,9 @@ def _meet(vertices: NDArray[np.int32], head: int) -> None:
             link = vertices[first, LINK]
             vertices[first, LINK] = vertices[vertex, LINK]
             vertices[vertex, LINK] = link
+            beside = vertices[first, BESIDE]
+            vertices[first, BESIDE] = vertices[vertex, BESIDE]
+            vertices[vertex, BESIDE] = beside
             vertices[first, TWIN] = vertices[vertex, TWIN] = NONE
         vertex = vertices[vertex, CHAIN]
     vertex = head
@@ -322,7 +353,9 @@ def _meet(vertices: NDArray[np.int32], head: int) -> None:
 
 
 @compiled
-def _walk(store: Store, start: int, points: NDArray[np.int32], count: int) -> tuple[int, int, int]:
+def _walk(
+    store: Store, start: int, points: NDArray[np.int32], node: NDArray[np.bool_], beside: NDArray[np.int32], count: int
+) -> tuple[int, int, int]:
     """The number of points after a ring was added, the place of its first, and what it encloses.
 
     Links that were followed are cut.
@@ -335,6 +368,8 @@ def _walk(store: Store, start: int, points: NDArray[np.int32], count: int) -> tu
         x, y = vertices[vertex, X], vertices[vertex, Y]
         points[count, 0] = x
         points[count, 1] = y
+        node[count] = vertices[vertex, NODE] != 0
+        beside[count] = vertices[vertex, BESIDE]
         if y < points[first, 1] or (y == points[first, 1] and x < points[first, 0]):
             first = count
         count += 1
@@ -355,6 +390,8 @@ def close(store: Store, roots: NDArray[np.int64]) -> Rings:
         total += components[root, VERTICES]
     most = total // 4
     points = np.empty((total, 2), np.int32)
+    node = np.empty(total, np.bool_)
+    beside = np.empty(total, np.int32)
     offsets = np.zeros(most + 1, np.int64)
     first = np.empty(most, np.int64)
     owner = np.empty(most, np.int64)
@@ -366,7 +403,7 @@ def close(store: Store, roots: NDArray[np.int64]) -> Rings:
         vertex = component[HEAD]
         while vertex != NONE:
             if vertices[vertex, LINK] != NONE:
-                count, first[rings], content[rings] = _walk(store, vertex, points, count)
+                count, first[rings], content[rings] = _walk(store, vertex, points, node, beside, count)
                 owner[rings] = place
                 rings += 1
                 offsets[rings] = count
@@ -374,7 +411,7 @@ def close(store: Store, roots: NDArray[np.int64]) -> Rings:
         vertices[component[TAIL], CHAIN] = counts[FREE]
         counts[FREE] = component[HEAD]
         counts[FREED] += component[VERTICES]
-    return Rings(points, offsets[: rings + 1], first[:rings], owner[:rings], content[:rings])
+    return Rings(points, node, beside, offsets[: rings + 1], first[:rings], owner[:rings], content[:rings])
 
 
 @compiled

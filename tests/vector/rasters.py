@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from geoseg.vector.polygonize import Polygonizer, RawPolygons, RingBatch, join
+from geoseg.vector.outlines import RawPolygons, RingBatch, join
+from geoseg.vector.polygonize import Polygonizer
 
 BACKGROUND, NODATA = 0, 255
 
@@ -44,7 +45,7 @@ def trace(
     polygonizer = Polygonizer(width, height, background=background, origin=origin)
     rows = sorted({0, height, *(cut % height for cut in cuts)})
     parts = [polygonizer.feed(raster[a:b], None if scores is None else scores[a:b]) for a, b in pairwise(rows)]
-    return join([*parts, polygonizer.finish()])
+    return join([batch for part in [*parts, polygonizer.finish()] for batch in part])
 
 
 def components(raster: NDArray[np.uint8], polygons: RawPolygons) -> NDArray[np.int32]:
@@ -76,4 +77,10 @@ def gdal_polygons(raster: NDArray[np.uint8], background: int | None) -> list[tup
         mask &= raster != background
     found = list(rasterio.features.shapes(raster, mask=mask, connectivity=4))
     geometry = np.array([shapely.geometry.shape(shape) for shape, _ in found], dtype=object)
-    return as_multiset([int(value) for _, value in found], shapely.simplify(geometry, 0))
+    return as_multiset([int(value) for _, value in found], without_collinear(geometry))
+
+
+def without_collinear(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
+    """The same outlines with a point at every turn only."""
+    simple: NDArray[np.object_] = shapely.simplify(geometry, 0)
+    return simple

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoseg.vector import polygonize
+from geoseg.vector.outlines import RingBatch
 from geoseg.vector.polygonize import Polygonizer
 from tests.vector.rasters import (
     NODATA,
@@ -19,6 +22,7 @@ from tests.vector.rasters import (
     gdal_polygons,
     trace,
     unhurried,
+    without_collinear,
     wkbs,
 )
 
@@ -29,7 +33,7 @@ CUTS = st.lists(st.integers(0, 40), max_size=5).map(tuple)
 @given(class_rasters(), CUTS, st.sampled_from([0, 1, None]))
 def test_polygons_are_those_of_gdal(raster, cuts, background):
     polygons = trace(raster, cuts, background=background).polygons()
-    assert as_multiset(polygons.class_id, polygons.geometry) == gdal_polygons(raster, background)
+    assert as_multiset(polygons.class_id, without_collinear(polygons.geometry)) == gdal_polygons(raster, background)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
@@ -37,7 +41,7 @@ def test_polygons_of_noise_are_those_of_gdal_and_valid(classes):
     raster = np.random.default_rng(classes).integers(0, classes, (150, 121), dtype=np.uint8)
     polygons = trace(raster, (1, 2, 100, 133)).polygons()
     assert shapely.is_valid(polygons.geometry).all()
-    assert as_multiset(polygons.class_id, polygons.geometry) == gdal_polygons(raster, 0)
+    assert as_multiset(polygons.class_id, without_collinear(polygons.geometry)) == gdal_polygons(raster, 0)
 
 
 @unhurried
@@ -57,8 +61,8 @@ def test_strips_of_any_height_give_the_same_rows_in_the_same_order(raster, cuts,
     scores = np.random.default_rng(data.draw(st.integers(0, 9))).integers(0, 255, raster.shape, dtype=np.uint8)
     whole, cut = trace(raster, scores=scores), trace(raster, cuts, scores=scores)
     assert wkbs(whole.polygons()) == wkbs(cut.polygons())
-    for name in ("class_id", "pixels", "score_sum", "touches_edge", "enclosed"):
-        assert np.array_equal(getattr(whole, name), getattr(cut, name)), name
+    for field in fields(RingBatch):
+        assert np.array_equal(getattr(whole, field.name), getattr(cut, field.name)), field.name
 
 
 def test_rows_closed_within_a_strip_change_nothing(monkeypatch):
@@ -83,16 +87,89 @@ def test_order_is_that_of_the_last_row_then_the_first_pixel(raster):
 
 @unhurried
 @given(class_rasters())
-def test_rings_start_at_their_first_corner_and_turn_at_every_one(raster):
-    for polygon in trace(raster).polygons().geometry:
+def test_rings_start_at_their_first_corner_and_turn_or_pass_a_node_at_every_one(raster):
+    batch = trace(raster)
+    nodes = {tuple(point) for point in batch.points[batch.node]}
+    for polygon in batch.polygons().geometry:
         for number, ring in enumerate([polygon.exterior, *polygon.interiors]):
             points = np.array(ring.coords)[:-1]
             order = np.lexsort((points[:, 0], points[:, 1]))
             assert order[0] == 0
             turns = np.diff(np.vstack([points[-1:], points, points[:1]]), axis=0)
-            assert not (turns[:-1] * turns[1:]).any()  # a side along x is followed by one along y, and the reverse
+            straight = (turns[:-1] * turns[1:]).any(axis=1)  # else a side along x is followed by one along y
+            assert {tuple(point) for point in points[straight]} <= nodes
+            assert not straight[0]
             # y runs down, so that counterclockwise on the screen is clockwise in numbers
             assert shapely.is_ccw(ring) == (number > 0)
+
+
+@unhurried
+@given(class_rasters(values=(0, 1, 2, 3, 255)), CUTS)
+def test_nodes_are_the_corners_where_three_or_more_sides_meet(raster, cuts):
+    batch = trace(raster, cuts)
+    framed = np.pad(raster, 1, constant_values=NODATA)
+    nw, ne, sw, se = framed[:-1, :-1], framed[:-1, 1:], framed[1:, :-1], framed[1:, 1:]
+    node = (nw != ne).astype(int) + (ne != se) + (se != sw) + (sw != nw) >= 3
+    assert np.array_equal(batch.node, node[batch.points[:, 1], batch.points[:, 0]])
+    starts = unit_sides(batch)[0][:, 0]
+    passed = Counter(map(tuple, starts[node[starts[:, 1], starts[:, 0]]].tolist()))  # how often outlines come by
+    begins = np.delete(np.arange(len(batch.points)), batch.ring_offsets[1:] - 1)
+    points = batch.points[begins][batch.node[begins]]
+    assert passed == Counter(map(tuple, points.tolist()))
+
+
+@unhurried
+@given(class_rasters(values=(0, 1, 2, 3, 255)), CUTS)
+def test_sides_know_what_lies_beside_them(raster, cuts):
+    batch = trace(raster, cuts)
+    framed = np.pad(raster, 1, constant_values=NODATA)
+    sides, beside, class_id = unit_sides(batch)
+    along = sides[:, 1] - sides[:, 0]
+    right = np.column_stack([-along[:, 1], along[:, 0]])  # as seen on the screen, where y runs down
+    middle = sides.sum(axis=1)  # twice the middle, so that all of it is whole
+    for side, expected in ((right, beside), (-right, class_id)):
+        x, y = ((middle + side - 1) // 2).T
+        assert np.array_equal(framed[y + 1, x + 1], expected)
+    last = batch.ring_offsets[1:] - 1
+    assert np.array_equal(batch.beside[last], batch.beside[batch.ring_offsets[:-1]])
+    assert np.array_equal(batch.node[last], batch.node[batch.ring_offsets[:-1]])
+
+
+@unhurried
+@given(class_rasters(values=(0, 1, 2, 3, 4)), CUTS)
+def test_neighbours_hold_the_same_points_along_their_common_side(raster, cuts):
+    batch = trace(raster, cuts, background=None)
+    starts, ends, beside, _ = point_sides(batch)
+    inner = beside != NODATA
+    ahead = {(*a, *b) for a, b in zip(starts[inner].tolist(), ends[inner].tolist(), strict=True)}
+    assert ahead == {(*b, *a) for a, b in zip(starts[inner].tolist(), ends[inner].tolist(), strict=True)}
+    assert shapely.coverage_is_valid(batch.polygons().geometry)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 10])
+def test_many_classes_make_a_valid_coverage(classes):
+    raster = np.random.default_rng(classes).integers(0, classes, (90, 90), dtype=np.uint8)
+    for blocks in (raster, np.kron(raster[:30, :30], np.ones((3, 3), np.uint8))):
+        assert shapely.coverage_is_valid(trace(blocks, (7, 50), background=None).polygons().geometry)
+
+
+def point_sides(batch: RingBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """From every point to the next of its ring: both ends (side, 2), the value beside, the class."""
+    begins = np.ones(len(batch.points), np.bool_)
+    begins[batch.ring_offsets[1:] - 1] = False
+    begin = np.flatnonzero(begins)
+    owner = np.repeat(batch.class_id, np.diff(batch.ring_offsets[batch.polygon_offsets]))
+    return batch.points[begin], batch.points[begin + 1], batch.beside[begin], owner[begin]
+
+
+def unit_sides(batch: RingBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sides of pixels along all outlines (side, end, xy), the values beside them and their classes."""
+    starts, ends, beside, class_id = point_sides(batch)
+    lengths = np.abs(ends - starts).sum(axis=1)
+    step = np.sign(ends - starts).repeat(lengths, axis=0)
+    place = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    first = starts.repeat(lengths, axis=0) + step * place[:, None]
+    return np.stack([first, first + step], axis=1), beside.repeat(lengths), class_id.repeat(lengths)
 
 
 @unhurried
@@ -153,11 +230,12 @@ def test_coordinates_start_at_the_origin():
 
 def test_objects_come_out_as_soon_as_they_have_ended():
     polygonizer = Polygonizer(3, 4, background=0)
-    assert len(polygonizer.feed(np.array([[1, 0, 1]], np.uint8))) == 0
-    first = polygonizer.feed(np.array([[0, 0, 1]], np.uint8))
+    assert polygonizer.feed(np.array([[1, 0, 1]], np.uint8)) == []
+    (first,) = polygonizer.feed(np.array([[0, 0, 1]], np.uint8))
     assert first.points.tolist() == [[0, 0], [0, 1], [1, 1], [1, 0], [0, 0]]
-    assert len(polygonizer.feed(np.array([[0, 0, 1], [0, 0, 1]], np.uint8))) == 0
-    assert polygonizer.finish().pixels.tolist() == [4]
+    assert polygonizer.feed(np.array([[0, 0, 1], [0, 0, 1]], np.uint8)) == []
+    (last,) = polygonizer.finish()
+    assert last.pixels.tolist() == [4]
 
 
 def test_an_empty_raster_gives_an_empty_batch():
@@ -234,7 +312,7 @@ def test_polygons_of_real_masks_are_those_of_gdal(data_dir: Path, path):
     polygons = trace(raster, (100, 512, 777)).polygons()
     assert len(polygons) > 0
     assert shapely.is_valid(polygons.geometry).all()
-    assert as_multiset(polygons.class_id, polygons.geometry) == gdal_polygons(raster, 0)
+    assert as_multiset(polygons.class_id, without_collinear(polygons.geometry)) == gdal_polygons(raster, 0)
     burnt = rasterio.features.rasterize(
         zip(polygons.geometry, polygons.class_id, strict=True), out_shape=raster.shape, dtype="uint8"
     )
