@@ -9,34 +9,33 @@ from collections.abc import Callable
 import numpy as np
 import shapely
 from affine import Affine
-from geoseg.vector.simplify import simplify
 from vector_rasters import NODATA, Classes, land_cover
 from vector_tables import Row, Table, Verdict
-from vector_tracing import Polygons, Way, polygons, rings
+from vector_tracing import Polygons, Way, polygons, streamed
 
 from geoseg.vector.corners import CornerMap
 from geoseg.vector.ground import Ground
+from geoseg.vector.simplify import simplify
 
 TOLERANCE = 1.5  # pixels
 METRES = Ground(Affine.identity(), None, 1.0)  # a pixel is a metre wide
 _HALVINGS = 12  # steps of the search for the tolerance that leaves as many vertices
 
 
-def corner_map(raster: Classes, way: Way) -> CornerMap:
-    """The corners of a whole raster."""
+def simplified(raster: Classes, way: Way, tolerance: float) -> tuple[Polygons, float]:
+    """Polygons simplified as they come, in the polygonizer's order; and the seconds of that, of corners too."""
     height, width = raster.shape
     corners = CornerMap(width, height, background=way.background, nodata=NODATA)
-    for row in range(0, height, way.strip):
-        corners.feed(raster[row : row + way.strip])
-    return corners
-
-
-def simplified(raster: Classes, way: Way, tolerance: float) -> tuple[Polygons, float]:
-    """Simplified polygons in the polygonizer's order, and the seconds of simplifying alone, corner map included."""
-    exact = rings(raster, way)
-    started = time.perf_counter()
-    found = simplify(exact, corner_map(raster, way), METRES, tolerance)
-    return found.polygons().geometry, time.perf_counter() - started
+    found, seconds = [np.empty(0, object)], 0.0
+    for strip, given in streamed(raster, way):
+        started = time.perf_counter()
+        corners.feed(strip)
+        if not len(strip):
+            corners.finish()
+        thinned = [simplify(batch, corners, METRES, tolerance) for batch in given]
+        seconds += time.perf_counter() - started
+        found += [batch.polygons().geometry for batch in thinned]
+    return np.concatenate(found), seconds
 
 
 def coverage(size: int, repetitions: int) -> list[Table]:

@@ -22,12 +22,13 @@ _CHECKS = {
     "ways": f"masks whose ordered WKBs depend on strips or threads ({len(WAYS)} ways)",
     "four": "masks whose 4-connected polygons are not GDAL's",
     "eight": "masks whose 8-connected polygons are not make_valid of GDAL's",
-    "coverage": "masks of many classes whose polygons are no valid coverage",
+    "coverage": "masks whose polygons are no valid coverage",
     "simple": f"the same after simplification by {', '.join(map(str, TOLERANCES))} pixels, or invalid, or empty",
+    "simple ways": "masks whose simplified polygons depend on strips or threads",
 }
 _GDALS = {
     "gdal invalid": "GDAL's 8-connected polygons that are invalid",
-    "gdal coverage": "masks of many classes whose polygons by GDAL are no valid coverage",
+    "gdal coverage": "masks whose polygons by GDAL are no valid coverage",
 }
 
 
@@ -65,8 +66,20 @@ def _look_at(raster: Classes, background: int | None) -> Counter[str]:
         coverage=not shapely.coverage_is_valid(geometry),
     )
     found["gdal coverage"] = not shapely.coverage_is_valid(theirs[1])
-    found["simple"] = any(not _sound(simplified(raster, way, metres)[0]) for metres in TOLERANCES)
-    return found + _eight(raster, theirs_valid, background)
+    return found + _simple(raster, background) + _eight(raster, theirs_valid, background)
+
+
+def _simple(raster: Classes, background: int | None) -> Counter[str]:
+    """Simplified in one strip, and for the last tolerance in other ways."""
+    whole = [simplified(raster, Way(background=background), metres)[0] for metres in TOLERANCES]
+    last = list(shapely.to_wkb(whole[-1]))
+    others = (simplified(raster, Way(*how, background), TOLERANCES[-1])[0] for how in WAYS[1::2])
+    return Counter(
+        {
+            "simple": any(not _sound(geometry) for geometry in whole),
+            "simple ways": any(list(shapely.to_wkb(other)) != last for other in others),
+        }
+    )
 
 
 def _eight(raster: Classes, valid: Any, background: int | None) -> Counter[str]:

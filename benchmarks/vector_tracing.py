@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 from vector_rasters import NODATA, Classes
 
-from geoseg.vector.outlines import RingBatch, join
+from geoseg.vector.outlines import RingBatch, empty_batch, join
 from geoseg.vector.polygonize import Polygonizer
 
 Polygons = NDArray[Any]  # of shapely geometry, shape (polygon,)
@@ -26,16 +27,21 @@ class Way:
     grouping: Literal["none", "diagonal", "adjoining"] = "none"
 
 
-def batches(raster: Classes, way: Way) -> list[RingBatch]:
-    """What the polygonizer gives, as it gives it."""
+def streamed(raster: Classes, way: Way) -> Iterator[tuple[Classes, list[RingBatch]]]:
+    """Each strip with what the polygonizer gives for it; at the end a strip of no rows, with what was open still."""
     height, width = raster.shape
     polygonizer = Polygonizer(
         width, height, background=way.background, nodata=NODATA, grouping=way.grouping, threads=way.threads
     )
-    given: list[RingBatch] = []
     for row in range(0, height, way.strip):
-        given += polygonizer.feed(raster[row : row + way.strip])
-    return given + polygonizer.finish()
+        strip = raster[row : row + way.strip]
+        yield strip, polygonizer.feed(strip)
+    yield raster[:0], polygonizer.finish()
+
+
+def batches(raster: Classes, way: Way) -> list[RingBatch]:
+    """All that the polygonizer gives, as it gives it."""
+    return [empty_batch(), *(batch for _, given in streamed(raster, way) for batch in given)]
 
 
 def rings(raster: Classes, way: Way) -> RingBatch:

@@ -30,7 +30,7 @@ class Environment:
 
 
 NETWORKS = Environment(_HERE.parents[1] / ".venv-peers", _HERE / "requirements.txt", "several GB, some minutes")
-VECTORS = Environment(_HERE.parents[1] / ".venv-peers-vectors", _HERE / "requirements-vectors.txt", "300 MB")
+VECTORS = Environment(_HERE.parents[1] / ".venv-peers-vectors", _HERE / "requirements-vectors.txt", "400 MB")
 
 
 def installed(environment: Environment) -> bool:
