@@ -1,4 +1,4 @@
-"""Polygons cut where a map ends: at the 180th meridian, or at the one opposite to a projection's middle."""
+"""Polygons and lines cut where a map ends: at the 180th meridian, or at the one opposite to a projection's middle."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _LATITUDES = (0.0, 30.0, -30.0, 45.0, -45.0, 60.0, -60.0)
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """Where a projection's map ends: polygons across it would span the whole map.
+    """Where a projection's map ends: what lies across it would span the whole map.
 
-    `middle` is the longitude opposite to it. `to_degrees` leads from the polygons' CRS to the projection's own degrees,
+    `middle` is the longitude opposite to it. `to_degrees` leads from the features' CRS to the projection's own degrees,
     `to_map` from there to the map.
     """
 
@@ -31,7 +31,7 @@ class Seam:
 
     @classmethod
     def of(cls, source: pyproj.CRS, target: pyproj.CRS) -> Self | None:
-        """The seam of `target` for polygons in `source`; None where its map has no meridian as its end."""
+        """The seam of `target` for features in `source`; None where its map has no meridian as its end."""
         if target.geodetic_crs is None or not target.is_projected or target.coordinate_operation is None:
             return None
         middles = [float(p.value) for p in target.coordinate_operation.params if p.name.startswith("Longitude of")]
@@ -58,7 +58,7 @@ class Seam:
         return np.column_stack(self.to_map.transform(east + self.middle, points[:, 1]))
 
     def cut(self, placed: NDArray[Any], source: NDArray[Any]) -> NDArray[Any]:
-        """The polygons on the map, those across the seam as multipolygons; `source` are they before they got there."""
+        """The features on the map, those across the seam multipart; `source` are they before they got there."""
         if not len(source) or not self._near(shapely.total_bounds(source)):
             return placed
         degrees = shapely.transform(source, self._relative)
@@ -71,7 +71,7 @@ class Seam:
         return placed
 
     def _near(self, bounds: NDArray[np.float64]) -> bool:
-        """Whether a polygon within these bounds may cross the seam."""
+        """Whether a feature within these bounds may cross the seam."""
         across, along = np.meshgrid(np.linspace(bounds[0], bounds[2], 9), np.linspace(bounds[1], bounds[3], 9))
         east = self._relative(np.column_stack([across.ravel(), along.ravel()]))[:, 0]
         return not (np.isfinite(east).all() and np.ptp(east) < _WORLD / 2)
@@ -83,9 +83,9 @@ def way(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
 
 
 def cut_at_dateline(geometry: NDArray[Any], source: NDArray[Any], move: Move | None) -> NDArray[Any]:
-    """Polygons in degrees, those across the 180th meridian as multipolygons whose parts lie in -180..180.
+    """Polygons or lines in degrees, those across the 180th meridian multipart, with all parts in -180..180.
 
-    `source` are the polygons before `move` brought them to degrees (None: they were in degrees and run beyond 180 where
+    `source` are the features before `move` brought them to degrees (None: they were in degrees and run beyond 180 where
     they cross). Those that do not cross are the same objects as before.
     """
     west, _, east, _ = shapely.bounds(geometry).T
@@ -95,15 +95,18 @@ def cut_at_dateline(geometry: NDArray[Any], source: NDArray[Any], move: Move | N
     for index in np.flatnonzero(wide | beyond):
         pairs = zip(shapely.get_parts(geometry[index]), shapely.get_parts(source[index]), strict=True)
         whole = [_unwrapped(part, origin, move) if move is not None and wide[index] else part for part, origin in pairs]
-        parts = [part for polygon in whole for part in _folded(polygon)]
-        cut[index] = parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+        parts = [part for feature in whole for part in _folded(feature)]
+        many = shapely.MultiPolygon if shapely.get_dimensions(geometry[index]) == 2 else shapely.MultiLineString
+        cut[index] = parts[0] if len(parts) == 1 else many(parts)
     return cut
 
 
-def _unwrapped(polygon: Any, source: Any, move: Move) -> Any:
-    """The polygon with longitudes that run on beyond 180 instead of jumping to -180."""
+def _unwrapped(feature: Any, source: Any, move: Move) -> Any:
+    """The polygon or line with longitudes that run on beyond 180 instead of jumping to -180."""
+    if feature.geom_type == "LineString":
+        return shapely.LineString(_continuous(feature, source, move))
     origins = [source.exterior, *source.interiors]
-    rings = [polygon.exterior, *polygon.interiors]
+    rings = [feature.exterior, *feature.interiors]
     turned = [_continuous(ring, origin, move) for ring, origin in zip(rings, origins, strict=True)]
     shell = turned[0]
     for hole in turned[1:]:
@@ -112,7 +115,7 @@ def _unwrapped(polygon: Any, source: Any, move: Move) -> Any:
 
 
 def _continuous(ring: Any, origin: Any, move: Move) -> NDArray[np.float64]:
-    """The ring's vertices (vertex, 2) without a jump, none of them west of -180.
+    """The vertices (vertex, 2) of a ring or line without a jump, none of them west of -180.
 
     An edge jumps when the middle of its edge in the source lies far from the middle of its longitudes: a rectangle
     round the world has an edge as long in degrees, and does not jump.
@@ -127,17 +130,20 @@ def _continuous(ring: Any, origin: Any, move: Move) -> NDArray[np.float64]:
     return points
 
 
-def _folded(polygon: Any) -> list[Any]:
-    """The parts of the polygon between odd multiples of 180 degrees, each moved into -180..180."""
-    west, south, east, north = shapely.bounds(polygon)
+def _folded(feature: Any) -> list[Any]:
+    """The parts of a polygon or line between odd multiples of 180 degrees, each moved into -180..180."""
+    west, south, east, north = shapely.bounds(feature)
     first, last = (int(np.floor((x + _WORLD / 2) / _WORLD)) for x in (west, np.nextafter(east, west)))
-    whole = polygon if polygon.is_valid else shapely.make_valid(polygon)
+    solid = shapely.get_dimensions(feature) == 2
+    whole = shapely.make_valid(feature) if solid and not feature.is_valid else feature
     parts: list[Any] = []
     for turn in range(first, last + 1):
         world = shapely.box(_WORLD * (turn - 0.5), south - 1, _WORLD * (turn + 0.5), north + 1)
         inside = shapely.get_parts(shapely.get_parts(shapely.intersection(whole, world)))
-        kept = inside[shapely.area(inside) > 0]
+        kept = inside[(shapely.area(inside) if solid else shapely.length(inside)) > 0]
         parts += list(shapely.transform(kept, _shift(-_WORLD * turn)))
+        if not solid:
+            whole = shapely.difference(whole, world)  # what runs along the seam comes once
     return parts
 
 

@@ -20,7 +20,7 @@ from odc.geo.geobox import GeoBox
 from PIL import Image, ImageDraw
 
 from geoseg.core.classes import ClassSet
-from geoseg.core.polygons import PolygonBatch
+from geoseg.core.features import PolygonBatch
 from geoseg.core.protocols import Rows
 from geoseg.io.cartography import INK, PAPER, Furniture, LegendEntry, footer
 from geoseg.io.grid import ground_pixel
@@ -259,7 +259,7 @@ def _file_batches(path: Path, grid: GeoBox) -> Iterator[tuple[NDArray[Any], NDAr
 
 def _parquet_batches(path: Path, grid: GeoBox) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     file = pq.ParquetFile(path)
-    described = json.loads(file.schema_arrow.metadata[b"geo"])["columns"]["geometry"]
+    described = json.loads(file.metadata.metadata[b"geo"])["columns"]["geometry"]
     move = _mover(described["crs"], grid)
     for batch in file.iter_batches(_BATCH, columns=["geometry", "class_id"]):
         geometry = shapely.from_wkb(batch.column("geometry").to_numpy(zero_copy_only=False))

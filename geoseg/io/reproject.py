@@ -1,4 +1,4 @@
-"""Polygons brought into the CRS that a file is written in, cut at the 180th meridian where that has to be."""
+"""Polygons and lines brought into the CRS that a file is written in, cut at the 180th meridian where that has to be."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DECIMALS = 7  # of a degree in GeoJSON: about a centimetre
 
 @dataclass(frozen=True, slots=True)
 class Reprojection:
-    """How polygons go from the scene's CRS to the file's: `crs` is the file's (None: the scene has none).
+    """How features go from the scene's CRS to the file's: `crs` is the file's (None: the scene has none).
 
-    `cut` says that polygons are cut at the 180th meridian, `seam` at which other one, `decimals` how far coordinates
+    `cut` says that they are cut at the 180th meridian, `seam` at which other one, `decimals` how far coordinates
     are rounded.
     """
 
@@ -34,8 +34,13 @@ class Reprojection:
     seam: Seam | None = None
     decimals: int | None = None
 
+    @property
+    def divides(self) -> bool:
+        """Whether features may come out in several parts."""
+        return self.cut or self.seam is not None
+
     def apply(self, geometry: NDArray[Any]) -> NDArray[Any]:
-        """The polygons in the file's CRS, exteriors counter-clockwise, in the same order. Raises WriteError."""
+        """The features in the file's CRS, exteriors counter-clockwise, in the same order. Raises WriteError."""
         placed = geometry
         if self.transformer is not None:
             placed = shapely.transform(placed, self._forward)
@@ -52,7 +57,7 @@ class Reprojection:
         moved = self._move(points)
         if not np.isfinite(moved).all():
             name = self.crs.name if self.crs else "none"
-            raise WriteError(f"{self.path}: {name} cannot hold some of these polygons; choose another --dst-crs")
+            raise WriteError(f"{self.path}: {name} cannot hold some of these features; choose another --dst-crs")
         return moved
 
     def _move(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,7 +67,7 @@ class Reprojection:
 
 
 def plan_reprojection(path: str | Path, crs: Any, dst_crs: Any = None, named: Path | None = None) -> Reprojection:
-    """How polygons in `crs` (None: unknown) reach the file at `path`, in `dst_crs` or the scene's own CRS.
+    """How features in `crs` (None: unknown) reach the file at `path`, in `dst_crs` or the scene's own CRS.
 
     `named` is what messages call the file, where that is not its path. Raises OutputError for an unreadable `dst_crs`,
     for a scene without CRS where one is needed, and for a GeoJSON in anything but WGS 84.
@@ -111,7 +116,7 @@ def _transformer(path: Path, source: pyproj.CRS, target: pyproj.CRS) -> pyproj.T
 
 
 def rounded(geometry: NDArray[Any], decimals: int) -> NDArray[Any]:
-    """The polygons with rounded coordinates; those that rounding would break are snapped by GEOS instead."""
+    """The features with rounded coordinates; those that rounding would break are snapped by GEOS instead."""
     coarse = shapely.transform(geometry, lambda points: np.round(points, decimals))
     broken = ~shapely.is_valid(coarse)
     if broken.any():

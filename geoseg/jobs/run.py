@@ -83,7 +83,7 @@ def run(plan: Plan, progress: Progress | None = None) -> Result:
         "mpx_per_second": round(plan.block.y.size * plan.block.x.size * plan.scene_pixels / seconds / 1e6, 3),
         "warnings": told.warnings,
     }
-    return Result(dict(plan.outputs), summary, metadata(plan))
+    return Result(dict(plan.outputs), summary, metadata(plan), classes=plan.card.classes)
 
 
 def _smaller(plan: Plan, error: DeviceMemoryError) -> Plan:
@@ -149,7 +149,8 @@ def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], 
         return None
     dst_crs = plan.job.output.dst_crs if "vector" in plan.outputs else None
     final = plan.outputs.get("vector") or plan.outputs["preview"]
-    sink = VectorSink(polygons_path, plan.grid.crs, dst_crs, VectorOptions(metadata(plan), warn, named=final))
+    said = VectorOptions(metadata(plan), warn, named=final, source=plan.scene.name, classes=plan.card.classes)
+    sink = VectorSink(polygons_path, plan.grid.crs, dst_crs, said)
     polygons = PolygonSink(plan, sink)
     outlets.add(polygons, "polygons")
     return polygons
@@ -184,6 +185,7 @@ def metadata(plan: Plan) -> dict[str, str]:
         "GEOSEG_MODEL": f"{plan.card.name} {plan.card.version}",
         "GEOSEG_MODEL_SHA256": plan.loaded.sha256,
         "GEOSEG_ATTRIBUTION": plan.card.attribution,
+        "GEOSEG_SOURCE": plan.scene.name,
         "GEOSEG_JOB": without_secrets(plan.job.model_dump_json(exclude_defaults=True)),
         "GEOSEG_COMPUTE": json.dumps({k: described[k] for k in ("device", "precision", "threads", "batch_size")}),
         "GEOSEG_STRETCH": json.dumps(described["stretch"]),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyproj import Geod
 
 from geoseg.core.classes import ClassSet
-from geoseg.core.polygons import PolygonBatch
+from geoseg.core.features import PolygonBatch
 from geoseg.vector.ground import Ground, to_world
 from geoseg.vector.outlines import RawPolygons
 

@@ -13,7 +13,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.classes import ClassInfo, ClassSet
-from geoseg.core.polygons import PolygonBatch
+from geoseg.core.features import PolygonBatch
 from geoseg.core.protocols import Sink, Strip
 from geoseg.core.tiling import Span
 

@@ -12,15 +12,16 @@ import pyogrio
 import pytest
 import shapely
 
-from geoseg.core.polygons import PolygonBatch
+from geoseg.core.features import PolygonBatch
 from geoseg.errors import OutputError, WriteError
 from geoseg.io import vector_sink
 from geoseg.io.vector_sink import VectorOptions, VectorSink, vector_driver
 from tests.io.support import batch, circles, full_disk, names
 
 ENDINGS = [".gpkg", ".geojson", ".shp", ".fgb", ".parquet"]
-FIELDS = ["class", "class_id", "confidence", "area_m2", "perimeter_m", "touches_edge"]
-SHORT = {"perim_m": "perimeter_m", "touch_edge": "touches_edge"}
+FIELDS = ["class", "class_id", "instance_id", "confidence", "area_m2", "perimeter_m", "touches_edge", "source"]
+SHORT = {"inst_id": "instance_id", "perim_m": "perimeter_m", "touch_edge": "touches_edge"}
+MULTI = VectorOptions(multi=True)
 HOLED = shapely.Polygon(
     [(500_000, 4_990_000), (500_100, 4_990_000), (500_100, 4_990_100), (500_000, 4_990_100)],
     [[(500_010, 4_990_010), (500_020, 4_990_010), (500_020, 4_990_020), (500_010, 4_990_020)]],
@@ -46,7 +47,7 @@ def read(path) -> gpd.GeoDataFrame:
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_what_is_written_is_read_back(tmp_path, ending):
     first, second = batch(circles(40), 1, 0.25), batch([*circles(3, seed=1), HOLED], 2, 1.0)
-    frame = read(write(tmp_path / f"a{ending}", first, second))
+    frame = read(write(tmp_path / f"a{ending}", first, second, options=VectorOptions(source="Stadt München.tif")))
     assert [name for name in frame.columns if name not in ("geometry", "bbox")] == FIELDS
     expected = gpd.GeoSeries([*first.geometry, *second.geometry], crs="EPSG:32633")
     found = frame.geometry.to_crs("EPSG:32633")
@@ -62,6 +63,9 @@ def test_what_is_written_is_read_back(tmp_path, ending):
     assert np.allclose(frame["confidence"], [(0.25 if i < 40 else 1.0) for i in order])
     assert list(frame["touches_edge"]) == [(i if i < 40 else i - 40) % 2 == 1 for i in order]
     assert frame["touches_edge"].dtype == bool
+    assert list(frame["instance_id"]) == [i + 1 for i in order]
+    assert frame["instance_id"].dtype.kind == "i"
+    assert set(frame["source"]) == {"Stadt München.tif"}
     assert frame.crs == ("EPSG:4326" if ending == ".geojson" else "EPSG:32633")
     assert frame.geometry.is_valid.all()
 
@@ -87,7 +91,7 @@ def test_an_empty_geojson_is_a_valid_collection(tmp_path):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_multipolygons_come_out_whole_and_polygons_stay_what_they_are_where_the_format_can(tmp_path, ending):
     both = [circles(1)[0], shapely.MultiPolygon(list(circles(2, seed=1)))]
-    frame = read(write(tmp_path / f"a{ending}", batch(both)))
+    frame = read(write(tmp_path / f"a{ending}", batch(both), options=MULTI))
     assert sorted(map(len, map(shapely.get_parts, frame.geometry))) == [1, 2]
     kinds = {".gpkg": {"MultiPolygon"}, ".fgb": {"MultiPolygon"}}.get(ending, {"Polygon", "MultiPolygon"})
     assert set(frame.geom_type) == kinds
@@ -141,9 +145,9 @@ def test_a_shapefile_tells_its_short_names(tmp_path):
     said: list[str] = []
     path = write(tmp_path / "a.shp", batch(circles(1)), options=VectorOptions(warn=said.append))
     fields = list(pyogrio.read_info(path)["fields"])
-    assert fields == ["class", "class_id", "confidence", "area_m2", "perim_m", "touch_edge"]
+    assert fields == ["class", "class_id", "inst_id", "confidence", "area_m2", "perim_m", "touch_edge", "source"]
     assert len(said) == 1
-    assert "perimeter_m is perim_m, touches_edge is touch_edge" in said[0]
+    assert "instance_id is inst_id, perimeter_m is perim_m, touches_edge is touch_edge" in said[0]
 
 
 def test_a_shapefile_that_would_grow_too_large_is_refused_as_soon_as_that_is_known(tmp_path, monkeypatch):
@@ -266,7 +270,7 @@ def test_polygons_go_to_the_crs_asked_for(tmp_path, ending):
 def test_coordinates_that_the_crs_cannot_hold_are_told(tmp_path):
     far = shapely.box(-1e9, -1e9, -0.9e9, -0.9e9)
     sink = VectorSink(tmp_path / "a.gpkg", "EPSG:32633", "EPSG:3035")
-    with pytest.raises(WriteError, match="cannot hold some of these polygons"):
+    with pytest.raises(WriteError, match="cannot hold some of these features"):
         sink.write(batch([far]))
     sink.abort()
 
