@@ -49,7 +49,7 @@ class Pen:
     dot: float
 
 
-OVERVIEW, CLOSE = Pen(1.3, 2.8, 0), Pen(2.2, 4.4, 2.9)
+OVERVIEW, CLOSE = Pen(1.3, 2.8, 0), Pen(2.0, 4.0, 2.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,6 @@ def outlines(scene: Path, folder: Path) -> dict[str, geopandas.GeoDataFrame]:
         geoseg("vectorize", raster, "-o", folder / f"{name}.gpkg", *words)
         found[name] = geopandas.read_file(folder / f"{name}.gpkg")
     return found
-
-
-def credit(scene: Path) -> str:
-    """What the file beside the scene, or the scene itself, says about whose it is; empty where nothing does."""
-    with rasterio.open(scene) as source:
-        return str(source.tags().get("TIFFTAG_COPYRIGHT", ""))
 
 
 def view(scene: Path, window: Window) -> View:
@@ -147,7 +141,7 @@ def panel(shown: View, polygons: NDArray[Any], pen: Pen) -> Image.Image:
         draw["halo"].line(path, fill=255, width=round(pen.halo * SHARPER), joint="curve")
         draw["line"].line(path, fill=255, width=round(pen.line * SHARPER), joint="curve")
         for point in points[:-1] if pen.dot else ():
-            draw["rims"].circle(tuple(point), (pen.dot + 0.9) * SHARPER, fill=255)
+            draw["rims"].circle(tuple(point), (pen.dot + 0.8) * SHARPER, fill=255)
             draw["dots"].circle(tuple(point), pen.dot * SHARPER, fill=255)
     return layered(shown.pixels, layers)
 
@@ -178,7 +172,9 @@ def page(views: tuple[View, View], found: dict[str, geopandas.GeoDataFrame], cre
     """Overviews above, details below, a title under them, a scale bar at the right."""
     wide, close = views
     heights = [shown.pixels.height for shown in views]
-    foot = footer(len(found) * (SIDE + MARGIN) + MARGIN, Furniture("", credit_line, (), close.metres_per_pixel, None))
+    says = f"{length(wide)} across above, {length(close)} below"
+    words = Furniture(says, credit_line, (), close.metres_per_pixel, None)
+    foot = footer(len(found) * (SIDE + MARGIN) + MARGIN, words)
     titles = sum(heights) + 3 * MARGIN
     sheet = Image.new("RGB", (foot.width, titles + 50 + foot.height), PAPER)
     for place, (name, frame) in enumerate(found.items()):
@@ -190,6 +186,11 @@ def page(views: tuple[View, View], found: dict[str, geopandas.GeoDataFrame], cre
         write(sheet, (left, titles), name, f"{PANELS[name][0]}; {vertices(parts, wide):,} vertices above")
     sheet.paste(foot, (0, titles + 50))
     return sheet
+
+
+def length(shown: View) -> str:
+    """How wide a view is, in whole metres."""
+    return f"{shown.metres_per_pixel * shown.pixels.width:.0f} m"
 
 
 def within(polygons: NDArray[Any], shown: View) -> NDArray[Any]:
@@ -231,11 +232,12 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=250, help="metres along a side of the square that is shown")
     parser.add_argument("--detail", nargs=2, type=float, metavar=("X", "Y"), help="in the scene's CRS")
     parser.add_argument("--detail-size", type=float, default=70, help="metres along a side of it")
+    parser.add_argument("--credit", default="", help="whose imagery it is")
     asked = parser.parse_args()
     wide, close = (view(asked.scene, window) for window in windows(asked.scene, asked))
     with tempfile.TemporaryDirectory() as folder:
         found = outlines(asked.scene, Path(folder))
-    page((wide, close), found, credit(asked.scene)).save(asked.picture, quality=90, subsampling=0, optimize=True)
+    page((wide, close), found, asked.credit).save(asked.picture, quality=90, subsampling=0, optimize=True)
 
 
 if __name__ == "__main__":
