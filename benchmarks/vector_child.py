@@ -42,9 +42,7 @@ class Totals:
 
 def polygonize(stream: Stream, spool: Spool, threads: int) -> Totals:
     """The whole stream, from the first strip to the last polygon."""
-    polygonizer = Polygonizer(
-        stream.width, stream.rows, background=stream.background, nodata=NODATA, threads=threads, spool=spool
-    )
+    polygonizer = Polygonizer(stream.width, stream.rows, background=0, nodata=NODATA, threads=threads, spool=spool)
     totals = Totals()
     for strip in stream.strips():
         totals.add(polygonizer.feed(strip))

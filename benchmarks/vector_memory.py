@@ -11,7 +11,7 @@ from pathlib import Path
 from children import HERE, measure
 from vector_tables import Row, Table, Verdict
 
-KINDS = {"noise": "three-class noise (62/19/19 %)", "blobs": "building mask"}
+KINDS = {"noise": "three-class noise (62/19/19 %, the last is background)", "blobs": "building mask"}
 ALLOWED_GROWTH = 0.05  # of the peak of the shortest raster, beyond the budget
 ROWS = (4096, 8192, 16384, 32768)
 
