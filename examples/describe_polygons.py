@@ -14,7 +14,7 @@ import geopandas
 
 def describe(path: Path) -> Iterator[str]:
     """One line a class, then one about the objects that the scene's edge cuts."""
-    polygons = geopandas.read_file(path)
+    polygons = geopandas.read_file(path, layer=0)  # the one after it in a GeoPackage holds the style
     crs = polygons.crs.to_string() if polygons.crs else "no CRS"
     yield f"{path}: {len(polygons)} polygons, {crs}"
     for name, group in polygons.groupby("class"):

@@ -38,7 +38,7 @@ from geoseg.jobs.spec import job_from
 from tests.factory import make_raster
 from tests.toy import write_toy_bundle
 
-COLUMNS = ["class", "class_id", "confidence", "area_m2", "perimeter_m", "touches_edge"]
+COLUMNS = ["class", "class_id", "instance_id", "confidence", "area_m2", "perimeter_m", "touches_edge", "source"]
 
 
 def blobs(shape, seed=0, share=0.35):
