@@ -1,4 +1,4 @@
-"""A picture of the result: polygons over the imagery, with legend and scale."""
+"""A picture of the result: polygons or lines over the imagery, with legend and scale."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from odc.geo.geobox import GeoBox
 from PIL import Image, ImageDraw
 
 from geoseg.core.classes import ClassSet
-from geoseg.core.features import PolygonBatch
+from geoseg.core.features import LineBatch, PolygonBatch
 from geoseg.core.protocols import Rows
 from geoseg.io.cartography import INK, PAPER, Furniture, LegendEntry, footer
 from geoseg.io.grid import ground_pixel
@@ -31,6 +31,8 @@ SMALLEST = 900  # pixels of the map's longer side: smaller pictures are enlarged
 _NARROWEST = 400  # pixels of the page's width: less cannot hold a legend
 _SHARPER = 2  # shapes are drawn that many times larger, then reduced
 _LINE = 0.04  # width of an outline as a share of the polygons' median extent
+_STROKE = 2.6  # width of a line in map pixels
+_BORDER = 1.2  # width of the area's outline in map pixels
 _SMALL = 4  # map pixels: polygons below are filled many at a time
 _FILL = 0.28
 _HALO = 0.42
@@ -44,7 +46,8 @@ _BATCH = 20_000
 class Picture:
     """What the map shows: imagery `pixels` (3, y, x) uint8 on `grid`, valid where `valid` (y, x) is (None: everywhere).
 
-    `title` and `credit` are written under it; its longer side has `longest` pixels at most.
+    `title` and `credit` are written under it; its longer side has `longest` pixels at most. `area` holds the polygons,
+    in the grid's CRS, that the job was limited to (None: to nothing).
     """
 
     pixels: NDArray[np.uint8]
@@ -53,6 +56,7 @@ class Picture:
     title: str = ""
     credit: str = ""
     longest: int = 2000
+    area: NDArray[Any] | None = None
 
 
 def imagery(rows: Rows) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
@@ -81,13 +85,13 @@ def _stretched(band: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[n
 def write_preview(
     path: str | Path,
     picture: Picture,
-    polygons: str | Path | Iterable[PolygonBatch],
+    features: str | Path | Iterable[PolygonBatch | LineBatch],
     classes: ClassSet,
     named: Path | None = None,
 ) -> None:
-    """Write a PNG of the polygons over the imagery.
+    """Write a PNG of the polygons or lines over the imagery.
 
-    `polygons` is a vector file that geoseg wrote (in any CRS), or batches in the picture's CRS. An older file is
+    `features` is a vector file that geoseg wrote (in any CRS), or batches in the picture's CRS. An older file is
     replaced. `named` is the final name, where `path` is a temporary one: messages tell it. Raises WriteError.
     """
     final = Path(path)
@@ -95,8 +99,10 @@ def write_preview(
     base = _base(picture)
     shapes = _Shapes((base.height, base.width), classes)
     to_map = _map_transform(picture.grid, (base.height, base.width))
-    for geometry, ids in _batches(polygons, picture.grid, named):
+    for geometry, ids in _batches(features, picture.grid, named):
         shapes.add(shapely.transform(geometry, to_map), ids)
+    if picture.area is not None:
+        shapes.surround(shapely.transform(picture.area, to_map))
     drawn = shapes.over(np.asarray(base))
     strip = footer(max(base.width, _NARROWEST), _furniture(picture, base, shapes, classes))
     page = Image.new("RGB", (strip.width, base.height + strip.height), PAPER)
@@ -135,7 +141,7 @@ def _map_transform(grid: GeoBox, shape: tuple[int, int]) -> Any:
 
 
 class _Shapes:
-    """Fills and outlines of polygons on canvases larger than the map; one byte a pixel holds the class."""
+    """Fills, outlines and lines on canvases larger than the map; one byte a pixel holds the class."""
 
     def __init__(self, shape: tuple[int, int], classes: ClassSet) -> None:
         self.shape = shape
@@ -146,11 +152,12 @@ class _Shapes:
         self.fill = np.zeros(large, np.uint8)
         self._line = Image.new("L", large[::-1])
         self._halo = Image.new("L", large[::-1])
+        self._border = Image.new("L", large[::-1])
         self._pens = ImageDraw.Draw(self._line), ImageDraw.Draw(self._halo)
         self._width: float | None = None  # of an outline, in the map's pixels: known once polygons are
 
     def add(self, geometry: NDArray[Any], ids: NDArray[Any]) -> None:
-        """Draw polygons given in the map's pixels; those of unknown classes are left out."""
+        """Draw polygons or lines given in the map's pixels; those of unknown classes are left out."""
         known = np.isin(ids, list(self.number)) & ~shapely.is_empty(geometry)
         geometry, ids = shapely.transform(geometry[known], lambda points: points * _SHARPER), ids[known]
         if len(geometry) == 0:
@@ -158,6 +165,15 @@ class _Shapes:
         numbers = np.array([self.number[int(i)] for i in ids], np.uint8)
         for class_id, count in zip(*np.unique(ids, return_counts=True), strict=True):
             self.counts[int(class_id)] += int(count)
+        solid = shapely.get_dimensions(geometry) == 2
+        self._fill(geometry[solid], numbers[solid])
+        for line, number in zip(geometry[~solid], numbers[~solid], strict=True):
+            self._draw(_chains(line), int(number), _STROKE)
+
+    def _fill(self, geometry: NDArray[Any], numbers: NDArray[np.uint8]) -> None:
+        """Fill polygons, and outline those that are not too small for that."""
+        if len(geometry) == 0:
+            return
         west, south, east, north = shapely.bounds(geometry).T
         extent = np.maximum(east - west, north - south) / _SHARPER
         small = extent < _SMALL
@@ -168,20 +184,25 @@ class _Shapes:
             self._width = min(max(_LINE * float(np.median(extent)), 0.9), 2.2)
         broad = extent >= 4 * self._width
         for polygon, number in zip(geometry[broad], numbers[broad], strict=True):
-            self._outline(polygon, int(number), self._width)
+            self._draw(_chains(polygon), int(number), self._width)
 
-    def _outline(self, polygon: Any, number: int, width: float) -> None:
-        rings, index = shapely.get_coordinates(shapely.get_rings(polygon), return_index=True)
-        for ring in np.split(rings, np.flatnonzero(np.diff(index)) + 1):
-            corners = np.floor(np.round(ring, 3))  # Pillow counts pixels by their corners
-            points = [(int(x), int(y)) for x, y in (*corners, corners[1])]
-            line, halo = self._pens
+    def _draw(self, chains: Iterable[list[tuple[int, int]]], number: int, width: float) -> None:
+        line, halo = self._pens
+        for points in chains:
             halo.line(points, fill=255, width=round(1.8 * width * _SHARPER), joint="curve")
             line.line(points, fill=number, width=round(width * _SHARPER), joint="curve")
 
+    def surround(self, area: NDArray[Any]) -> None:
+        """Draw the outline of an area, polygons given in the map's pixels."""
+        pen, halo = ImageDraw.Draw(self._border), self._pens[1]
+        for polygon in shapely.transform(area, lambda points: points * _SHARPER):
+            for points in _chains(polygon):
+                halo.line(points, fill=255, width=round(2.5 * _BORDER * _SHARPER), joint="curve")
+                pen.line(points, fill=255, width=round(_BORDER * _SHARPER), joint="curve")
+
     def over(self, base: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The imagery (y, x, 3) uint8 with the shapes blended over it."""
-        halo, line = np.asarray(self._halo), np.asarray(self._line)
+        halo, line, border = np.asarray(self._halo), np.asarray(self._line), np.asarray(self._border)
         drawn = base.copy()
         for top in range(0, self.shape[0], _CHUNK):
             part = slice(top, top + _CHUNK)
@@ -190,8 +211,19 @@ class _Shapes:
             _blend_classes(pixels, self.fill[large], self.colours, _FILL)
             _blend(pixels, _reduced(halo[large] > 0) * _HALO, self.colours[0])
             _blend_classes(pixels, line[large], self.colours, 1.0)
+            _blend(pixels, _reduced(border[large] > 0), np.array(PAPER, dtype=np.float32))
             drawn[part] = np.rint(pixels)
         return drawn
+
+
+def _chains(feature: Any) -> Iterator[list[tuple[int, int]]]:
+    """The rings of a polygon, or the parts of a line, as pixels of a canvas; rings overlap by one edge."""
+    parts = shapely.get_parts(feature)
+    solid = shapely.get_dimensions(feature) == 2
+    points, index = shapely.get_coordinates(shapely.get_rings(parts) if solid else parts, return_index=True)
+    for chain in np.split(points, np.flatnonzero(np.diff(index)) + 1):
+        corners = np.floor(np.round(chain, 3))  # Pillow counts pixels by their corners
+        yield [(int(x), int(y)) for x, y in (*corners, corners[1] if solid else corners[-1])]
 
 
 def _fill_small(canvas: NDArray[np.uint8], geometry: NDArray[Any], numbers: NDArray[np.uint8]) -> None:
@@ -234,13 +266,13 @@ def _blend_classes(
             _blend(pixels, _reduced(mask) * opacity, colours[number])
 
 
-def _batches(polygons: Any, grid: GeoBox, named: Path) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Geometry in the grid's CRS and class ids, some polygons at a time."""
-    if not isinstance(polygons, str | Path):
-        for batch in polygons:
+def _batches(features: Any, grid: GeoBox, named: Path) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Geometry in the grid's CRS and class ids, some features at a time."""
+    if not isinstance(features, str | Path):
+        for batch in features:
             yield batch.geometry, batch.class_id
         return
-    path = Path(polygons)
+    path = Path(features)
     with writing(named, *FAILURES):
         yield from _file_batches(path, grid)
 

@@ -172,7 +172,8 @@ def _draw(plan: Plan, staging: Staging, progress: Progress) -> None:
     pixels, valid = imagery(rows)
     grid = plan.scene.overview_grid(PREVIEW_SIZE, plan.area)
     title = f"{plan.scene.name}: {plan.task.name if plan.task else plan.card.name}"
-    picture = Picture(pixels, grid, valid, title, plan.card.attribution, PREVIEW_SIZE)
+    area = None if plan.area is None else plan.area.polygons
+    picture = Picture(pixels, grid, valid, title, plan.card.attribution, PREVIEW_SIZE, area)
     final = plan.outputs["preview"]
     write_preview(staging.path(final), picture, polygons, plan.card.classes, named=final)
 

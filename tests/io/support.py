@@ -13,7 +13,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from geoseg.core.classes import ClassInfo, ClassSet
-from geoseg.core.features import PolygonBatch
+from geoseg.core.features import LineBatch, PolygonBatch
 from geoseg.core.protocols import Sink, Strip
 from geoseg.core.tiling import Span
 
@@ -44,6 +44,27 @@ def batch(geometry, class_id=1, confidence=0.5) -> PolygonBatch:
         perimeter_m=np.asarray(shapely.length(polygons), dtype=np.float64) if count else np.zeros(0),
         touches_edge=np.arange(count) % 2 == 1,
     )
+
+
+def lines(geometry, class_id=1, confidence=0.5) -> LineBatch:
+    """Lines with a width of 3.5 m each."""
+    many = batch(geometry, class_id, confidence)
+    return LineBatch(
+        geometry=many.geometry,
+        class_name=many.class_name,
+        class_id=many.class_id,
+        confidence=many.confidence,
+        length_m=many.perimeter_m,
+        width_m=np.full(len(many), 3.5),
+        touches_edge=many.touches_edge,
+    )
+
+
+def bends(count: int, seed: int = 0):
+    """Lines of 12 vertices near the origin of NORTH_UP."""
+    rng = np.random.default_rng(seed)
+    start = rng.random((count, 1, 2)) * 5_000 + [500_000, 4_990_000]
+    return shapely.linestrings(start + np.cumsum(rng.normal(3, 2, (count, 12, 2)), axis=1))
 
 
 def circles(count: int, seed: int = 0):

@@ -14,8 +14,8 @@ from geoseg.errors import WriteError
 from geoseg.io import cartography
 from geoseg.io.cartography import INK, Furniture, LegendEntry, footer, length_text, nice_length
 from geoseg.io.preview import Picture, _fill_small, imagery, north_of, write_preview
-from geoseg.io.vector_sink import VectorSink
-from tests.io.support import CLASSES, NORTH_UP, batch, full_disk, grid, names
+from geoseg.io.vector_sink import VectorOptions, VectorSink
+from tests.io.support import CLASSES, NORTH_UP, batch, full_disk, grid, lines, names
 
 SHAPE = (400, 450)
 SIZE = 450  # of the map, so that its pixels are the scene's
@@ -97,6 +97,57 @@ def test_an_empty_file_and_polygons_beside_the_map_leave_the_imagery_alone(tmp_p
         write_preview(tmp_path / "a.png", Picture(grey(), grid(SHAPE), longest=SIZE), path, CLASSES)
         assert (drawn(tmp_path / "a.png") == 100).all()
     assert (paint(tmp_path, [shapely.box(5000, 5000, 6000, 6000)]) == 100).all()
+
+
+def test_every_part_of_a_multipolygon_is_outlined(tmp_path):
+    apart = shapely.box(20, 20, 60, 60)
+    both, single = (paint(tmp_path, p) for p in ([shapely.MultiPolygon([HOLED, apart])], [HOLED, apart]))
+    for y, x in ((150, 225), (275, 200), (20, 40), (60, 40)):
+        assert np.abs(both[y, x] - ORANGE).max() <= 40, (y, x)
+    assert np.abs(both - single).mean() < 1  # outlines are as wide as the median polygon asks for
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_lines_are_drawn_in_their_class_and_not_filled(tmp_path, parts):
+    bend = shapely.LineString([(50, 100), (350, 100), (350, 300)])
+    shape = bend if parts == 1 else shapely.MultiLineString([[(50, 100), (350, 100)], [(350, 100), (350, 300)]])
+    write_preview(
+        tmp_path / "a.png",
+        Picture(grey(), grid(SHAPE), longest=SIZE),
+        [lines(on_ground([shape], NORTH_UP), 2)],
+        CLASSES,
+    )
+    pixels = drawn(tmp_path / "a.png")
+    for y, x in ((100, 200), (200, 350), (298, 350)):
+        assert np.abs(pixels[y, x] - BLUE).max() <= 40, (y, x)
+        assert (np.abs(pixels[y - 6 : y + 7, x - 6 : x + 7] - BLUE).max(axis=2) <= 40).any(axis=0).sum() >= 2
+    assert (pixels[200, 200] == 100).all()  # between the line's ends
+    assert (pixels[290, 60] == 100).all()
+    legend = np.asarray(Image.open(tmp_path / "a.png")).astype(int)[SHAPE[0] :]
+    assert (np.abs(legend - BLUE).max(axis=2) < 30).any()
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".geojson", ".parquet"])
+def test_lines_are_read_from_files(tmp_path, ending):
+    bend = on_ground([shapely.LineString([(50.3, 100.3), (350.3, 100.3), (350.3, 300.3)])], NORTH_UP)
+    sink = VectorSink(tmp_path / f"a{ending}", "EPSG:32633", None, VectorOptions(kind="lines"))
+    sink.write(lines(bend, 2))
+    sink.commit()
+    picture = Picture(grey(), grid(SHAPE), longest=SIZE)
+    write_preview(tmp_path / "a.png", picture, tmp_path / f"a{ending}", CLASSES)
+    write_preview(tmp_path / "b.png", picture, [lines(bend, 2)], CLASSES)
+    assert np.abs(drawn(tmp_path / "a.png") - drawn(tmp_path / "b.png")).mean() < 0.05
+
+
+def test_the_area_of_interest_is_outlined_in_white(tmp_path):
+    ring = shapely.Polygon(SQUARE.exterior.coords, [[(200, 250), (250, 250), (250, 300), (200, 300)]])
+    area = on_ground([ring, shapely.box(5, 5, 40, 40)], NORTH_UP)
+    pixels = paint(tmp_path, picture=Picture(grey(), grid(SHAPE), longest=SIZE, area=area))
+    for y, x in ((150, 225), (390, 225), (250, 225), (5, 20)):
+        assert pixels[y - 2 : y + 3, x].min(axis=1).max() >= 150, (y, x)
+    assert (pixels[200, 225] == 100).all()  # inside nothing is covered
+    assert (pixels[275, 225] == 100).all()
+    assert (paint(tmp_path) == 100).all()
 
 
 @pytest.mark.parametrize("size", [0.4, 1.8, 7.8])
