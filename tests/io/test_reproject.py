@@ -104,6 +104,41 @@ def test_maps_that_do_not_end_at_a_meridian_are_not_cut():
     assert plan.seam is None
 
 
+@pytest.mark.parametrize("target", ["EPSG:4326", *WORLD_MAPS])
+def test_lines_across_the_end_of_a_map_are_cut_there_and_keep_their_length(target):
+    wave = shapely.LineString([(632_000, 7_000_000), (648_000, 7_010_000), (655_000, 7_004_000), (670_000, 7_012_000)])
+    back = shapely.LineString([(660_000, 7_000_000), (640_000, 7_010_000), (660_000, 7_020_000)])
+    aside = shapely.LineString([(632_000, 7_000_000), (633_000, 7_010_000)])
+    found = plan_reprojection("a.gpkg", "EPSG:32660", target).apply(np.array([wave, back, aside]))
+    assert [line.geom_type for line in found] == ["MultiLineString", "MultiLineString", "LineString"]
+    assert [len(shapely.get_parts(line)) for line in found] == [2, 3, 1]
+    degrees = pyproj.Transformer.from_crs(target, "EPSG:4326", always_xy=True)
+    geod, utm = pyproj.Geod(ellps="WGS84"), pyproj.Transformer.from_crs("EPSG:32660", "EPSG:4326", always_xy=True)
+    for line, whole in zip(found, (wave, back, aside), strict=True):
+        placed = [
+            shapely.transform(p, lambda p: np.column_stack(degrees.transform(*p.T))) for p in shapely.get_parts(line)
+        ]
+        expected = geod.line_length(*utm.transform(*shapely.get_coordinates(whole).T))
+        assert sum(geod.line_length(*p.xy) for p in placed) == pytest.approx(expected, rel=1e-4)
+        assert all(np.ptp(p.xy[0]) < 1 for p in placed)
+
+
+def test_a_line_along_the_dateline_comes_once():
+    line = shapely.LineString([(179.5, 10), (180, 10.5), (180, 11), (180.5, 11.5)])
+    found = geojson(line, "EPSG:4326")
+    assert shapely.length(found) == pytest.approx(shapely.length(line))
+    assert shapely.total_bounds(found)[[0, 2]].tolist() == [-180, 180]
+
+
+def test_a_line_that_rounding_would_make_a_point_keeps_its_ends():
+    line = np.array(
+        [shapely.LineString([(15.00000001, 45), (15.00000002, 45)]), shapely.LineString([(0.06, 0), (1.04, 1)])]
+    )
+    kept, coarse = rounded(line, 1)
+    assert kept.equals(line[0])
+    assert shapely.get_coordinates(coarse).tolist() == [[0.1, 0], [1, 1]]
+
+
 def test_a_polygon_round_the_world_does_not_cross_the_dateline():
     half = 20_037_508.342789244
     for crs, world in (("EPSG:3857", shapely.box(-half, 0, half, 1e6)), ("EPSG:4326", shapely.box(-180, 0, 180, 8))):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import sqlite3
 import struct
+import threading
+import time
 from pathlib import Path
 
 import geopandas as gpd
@@ -16,7 +18,7 @@ from geoseg.core.features import PolygonBatch
 from geoseg.errors import OutputError, WriteError
 from geoseg.io import vector_sink
 from geoseg.io.vector_sink import VectorOptions, VectorSink, vector_driver
-from tests.io.support import batch, circles, full_disk, names
+from tests.io.support import CLASSES, batch, bends, circles, full_disk, lines, names
 
 ENDINGS = [".gpkg", ".geojson", ".shp", ".fgb", ".parquet"]
 FIELDS = ["class", "class_id", "instance_id", "confidence", "area_m2", "perimeter_m", "touches_edge", "source"]
@@ -81,6 +83,70 @@ def test_an_empty_result_keeps_schema_and_crs(tmp_path, ending):
         fields = [dict(zip(i["fields"], i["dtypes"], strict=True)) for i in map(pyogrio.read_info, (empty, full))]
         assert fields[0] == fields[1]
         assert pyogrio.read_info(empty)["geometry_type"] == "Polygon"
+
+
+LINE_FIELDS = ["class", "class_id", "instance_id", "confidence", "length_m", "width_m", "touches_edge", "source"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_lines_are_written_with_their_length_and_width(tmp_path, ending):
+    many = lines(bends(30), [1, 2] * 15)
+    frame = read(write(tmp_path / f"a{ending}", many, options=VectorOptions(kind="lines", source="town.tif")))
+    assert [name for name in frame.columns if name not in ("geometry", "bbox")] == LINE_FIELDS
+    frame = frame.sort_values("instance_id")
+    assert list(frame["instance_id"]) == list(range(1, 31))
+    assert set(frame.geom_type) == {"LineString"}
+    assert np.allclose(frame["length_m"], shapely.length(many.geometry))
+    assert (frame["width_m"] == 3.5).all()
+    assert list(frame["class"]) == ["building", "Straße"] * 15
+    found = frame.geometry.to_crs("EPSG:32633").to_numpy()
+    assert (shapely.hausdorff_distance(found, many.geometry) < 0.02).all()
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".shp", ".fgb", ".parquet"])
+@pytest.mark.parametrize(("kind", "single"), [("polygons", "Polygon"), ("lines", "LineString")])
+@pytest.mark.parametrize("multi", [False, True])
+def test_the_kind_of_a_layer_is_known_before_its_first_feature(tmp_path, ending, kind, single, multi):
+    path = write(tmp_path / f"a{ending}", options=VectorOptions(kind=kind, multi=multi))
+    if ending == ".parquet":
+        geo = json.loads(pq.read_metadata(path).metadata[b"geo"])
+        assert geo["columns"]["geometry"]["geometry_types"] == [single]
+        assert "bbox" not in geo["columns"]["geometry"]
+        return
+    expected = f"Multi{single}" if multi and ending != ".shp" else single
+    assert pyogrio.read_info(path)["geometry_type"] == expected
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_multipart_features_that_were_not_announced_are_refused(tmp_path, ending):
+    sink = VectorSink(tmp_path / f"a{ending}", "EPSG:32633")
+    if ending != ".geojson":  # which is cut at the dateline, and so may always hold them
+        with pytest.raises(ValueError, match=r"multi=True"):
+            sink.write(batch([shapely.MultiPolygon(list(circles(2)))]))
+    sink.abort()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_line_across_the_dateline_stays_one_feature(tmp_path, ending):
+    line = shapely.LineString([(632_000, 7_000_000), (670_000, 7_012_000)])
+    options = VectorOptions(kind="lines")
+    frame = read(write(tmp_path / f"a{ending}", lines([line]), crs="EPSG:32660", dst_crs="EPSG:4326", options=options))
+    assert len(frame) == 1
+    assert frame.geom_type[0] == "MultiLineString"
+    assert len(frame.geometry[0].geoms) == 2
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_many_features_keep_their_order_nulls_and_flags(tmp_path, ending):
+    shapes = circles(3000)
+    sure = np.where(np.arange(3000) % 3 == 0, np.nan, np.arange(3000) / 3000)
+    frame = read(write(tmp_path / f"a{ending}", batch(shapes, 1, sure))).sort_values("instance_id")
+    assert np.array_equal(frame["instance_id"], np.arange(1, 3001))
+    assert np.array_equal(frame["touches_edge"], np.arange(3000) % 2 == 1)
+    assert np.allclose(frame["confidence"], sure, equal_nan=True)
+    if ending != ".geojson":
+        assert shapely.equals(shapely.normalize(frame.geometry.to_numpy()), shapely.normalize(shapes)).all()
 
 
 def test_an_empty_geojson_is_a_valid_collection(tmp_path):
@@ -236,6 +302,41 @@ def test_messages_and_layers_bear_the_final_name(tmp_path):
     assert len(read(path)) == 3
 
 
+SAID = (
+    "Polygons of building, Straße from town.tif made by geoseg 1.2 with the model buildings 1.0. "
+    "Imagery: OpenAerialMap, CC BY 4.0"
+)
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".fgb", ".geojson", ".parquet"])
+def test_a_file_says_how_it_was_made(tmp_path, ending):
+    metadata = {
+        "GEOSEG_VERSION": "1.2",
+        "GEOSEG_MODEL": "buildings 1.0",
+        "GEOSEG_ATTRIBUTION": "Imagery: OpenAerialMap, CC BY 4.0",
+        "GEOSEG_COMMAND": "geoseg predict 'town hall.tif'",
+    }
+    options = VectorOptions(metadata, source="town.tif", classes=CLASSES)
+    path = write(tmp_path / f"a{ending}", batch(circles(3)), options=options)
+    if ending == ".parquet":
+        found = {key.decode(): value.decode() for key, value in pq.read_metadata(path).metadata.items()}
+        assert pq.read_schema(path).metadata[b"GEOSEG_MODEL"] == b"buildings 1.0"
+    else:
+        found = pyogrio.read_info(path, layer=0)["layer_metadata"]
+        assert found["DESCRIPTION"] == SAID
+    if ending != ".geojson":
+        assert metadata.items() <= found.items()
+    if ending == ".gpkg":
+        with sqlite3.connect(path) as database:
+            contents = database.execute("SELECT identifier, description FROM gpkg_contents WHERE table_name = 'a'")
+            assert contents.fetchone() == ("Polygons from town.tif", SAID)
+
+
+def test_what_is_not_known_is_not_told(tmp_path):
+    info = pyogrio.read_info(write(tmp_path / "a.gpkg", batch(circles(3))))
+    assert info["layer_metadata"] == {"DESCRIPTION": "Polygons.", "IDENTIFIER": "Polygons"}
+
+
 def test_flatgeobuf_has_an_index(tmp_path):
     info = pyogrio.read_info(write(tmp_path / "a.fgb", batch(circles(3))))
     assert info["capabilities"]["fast_spatial_filter"]
@@ -359,6 +460,38 @@ def test_a_full_disk_is_an_error_wherever_it_strikes_and_leaves_nothing(tmp_path
         with full_disk(limit), pytest.raises(WriteError, match="could not be written"):
             write(tmp_path / f"a{ending}", polygons)
         assert names(tmp_path) == [], f"with {limit} of {size} bytes"
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".geojson", ".shp", ".parquet"])  # FlatGeobuf has an unnamed file first
+def test_a_file_grows_while_features_come_and_nothing_is_left_of_it_when_they_stop(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(vector_sink, "_BATCH_ROWS", 500)
+    sink = VectorSink(tmp_path / f"a{ending}", "EPSG:32633")
+    for seed in range(10):
+        sink.write(batch(circles(500, seed)))
+    assert names(tmp_path) != [f"a{ending}"]
+    until = time.monotonic() + 20
+    while not sum(path.stat().st_size for path in tmp_path.rglob("*.*") if path.is_file()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    sink.abort()
+    assert names(tmp_path) == []
+    assert not [thread for thread in threading.enumerate() if thread.name == "geoseg-features"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_disk_that_fills_up_while_features_come_is_told(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(vector_sink, "_BATCH_ROWS", 500)
+    sink = VectorSink(tmp_path / f"a{ending}", "EPSG:32633")
+
+    def feed() -> None:
+        for seed in range(12):
+            sink.write(batch(circles(1000, seed)))
+        sink.commit()
+
+    with full_disk(100_000), pytest.raises(WriteError, match=rf"a\{ending}: could not be written"):
+        feed()
+    sink.abort()
+    assert names(tmp_path) == []
 
 
 def test_a_geopackage_is_of_a_version_that_older_programs_read(tmp_path):
