@@ -51,10 +51,11 @@ class Result:
         """
         final = check_ending("vector", path)
         check_outputs({"vector": final}, overwrite)
-        frame = self.polygons().sort_values("instance_id")  # some formats order features themselves
+        frame = self.polygons()
         sink = VectorSink(final, frame.crs, dst_crs, self._options(frame))
         try:
-            sink.write(_batch(frame))
+            if len(frame):  # an empty GeoJSON has no columns
+                sink.write(_batch(frame.sort_values("instance_id")))  # some formats order features themselves
             sink.commit()
         finally:
             sink.abort()
