@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from geoseg.core.classes import ClassSet
@@ -24,7 +26,7 @@ from geoseg.io.vector_formats import FAILURES, SHAPEFILE_LIMIT, layer_name, shap
 __all__ = ["VectorOptions", "VectorSink", "vector_driver"]
 
 _BATCH_ROWS = 8192
-_BATCH_BYTES = 4 << 20
+_BATCH_BYTES = 4 << 20  # of geometry
 _DBF_ROW = 272  # bytes of one row of a Shapefile's table, with texts of 80
 _DBF_TEXT = 80, 254  # bytes that GDAL gives a text, and that it widens it to at most
 
@@ -95,7 +97,7 @@ class VectorSink:
         self._waiting.append(self._layer.record(batch, placed, self.count + 1))
         self.count += len(batch)
         rows = sum(part.num_rows for part in self._waiting)
-        if rows >= _BATCH_ROWS or sum(part.nbytes for part in self._waiting) >= _BATCH_BYTES:
+        if rows >= _BATCH_ROWS or sum(part.column(0).nbytes for part in self._waiting) >= _BATCH_BYTES:
             self._flush()
 
     def _check(self, geometry: NDArray[Any]) -> None:
@@ -114,15 +116,20 @@ class VectorSink:
                 "Shapefile holds; write .gpkg, .fgb or .parquet instead"
             )
 
-    def _flush(self) -> None:
-        """Hand on what waits as few large batches: readers like them."""
-        if not self._waiting:
-            return
-        table = pa.Table.from_batches(self._waiting).combine_chunks()
-        self._waiting = []
+    def _flush(self, last: bool = False) -> None:
+        """Hand on what waits as few large batches: readers like them. What fills none waits on, unless it is the last.
+
+        Where batches end depends on the features alone, not on how they came: the files are the same.
+        """
+        waiting, self._waiting = self._waiting, []
+        batches = pa.Table.from_batches(waiting, self._layer.schema).combine_chunks().to_batches()
         with self._writing():
-            for batch in table.to_batches(_BATCH_ROWS):
-                self._stream.put(batch)
+            for batch in batches:
+                for part, full in _filled(batch):
+                    if full or last:
+                        self._stream.put(part)
+                    else:
+                        self._waiting = [part]
 
     def _write(self, batches: Iterator[pa.RecordBatch]) -> None:
         write_layer(self._staging.path(self._path), self._layer, batches)
@@ -130,7 +137,7 @@ class VectorSink:
     def commit(self) -> None:
         """Finish the file and move it to its final name. Raises WriteError, and then nothing is left."""
         try:
-            self._flush()
+            self._flush(last=True)
             with self._writing():
                 self._stream.end()
                 self._finish(self._staging.path(self._path))
@@ -153,6 +160,18 @@ class VectorSink:
 
     def _writing(self) -> Any:
         return writing(self._named, *FAILURES)
+
+
+def _filled(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, bool]]:
+    """The batch in parts that are just full, by rows or by bytes, and what remains; says which are."""
+    ends = np.cumsum(pc.binary_length(batch.column(0)).to_numpy(), dtype=np.int64)
+    first = 0
+    while first < len(ends):
+        before = ends[first - 1] if first else 0
+        by_bytes = int(np.searchsorted(ends, before + _BATCH_BYTES)) + 1
+        stop = min(first + _BATCH_ROWS, by_bytes)
+        yield batch.slice(first, stop - first), stop <= len(ends)
+        first = stop
 
 
 def title(options: VectorOptions) -> str:

@@ -425,6 +425,25 @@ def test_large_results_are_stored_batch_by_batch(tmp_path, monkeypatch):
     assert shapely.equals(gpd.read_parquet(path).geometry, polygons).all()
 
 
+@pytest.mark.parametrize(("rows", "size"), [(100, 1 << 20), (10_000, 20_000)])
+def test_a_file_is_the_same_however_its_features_came(tmp_path, monkeypatch, rows, size):
+    monkeypatch.setattr(vector_sink, "_BATCH_ROWS", rows)
+    monkeypatch.setattr(vector_sink, "_BATCH_BYTES", size)
+    whole = batch(circles(350))
+    files = []
+    for step in (350, 1, 33, 100):
+        parts = [fields_of(whole, slice(i, i + step)) for i in range(0, 350, step)]
+        files.append(write(tmp_path / f"{step}.parquet", *parts).read_bytes())
+        meta = pq.read_metadata(tmp_path / f"{step}.parquet")
+        groups = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+        assert groups == ([100, 100, 100, 50] if rows == 100 else [58] * 6 + [2])  # of 345 bytes each
+    assert len(set(files)) == 1
+
+
+def fields_of(whole: PolygonBatch, which: slice) -> PolygonBatch:
+    return PolygonBatch(*(getattr(whole, name)[which] for name in PolygonBatch.__slots__))
+
+
 def test_an_older_file_stands_until_commit_and_aborting_keeps_it(tmp_path):
     (tmp_path / "a.gpkg").write_text("old")
     sink = VectorSink(tmp_path / "a.gpkg", "EPSG:32633")
