@@ -17,6 +17,8 @@ from geoseg.vector.lineshape import Frame
 from geoseg.vector.rawlines import RawLines, in_order, measured
 from geoseg.vector.skeleton import Reach, Skeleton, skeleton
 
+__all__ = ["LineSettings", "LineTracer", "RawLines"]
+
 _LEAST_ROWS = 256  # rows of which the skeleton is made at a time, at least
 _COLUMNS = 4096  # columns of which the skeleton is made at a time
 

@@ -152,7 +152,7 @@ def _append(pieces: Pieces, end: int, steps: NDArray[np.uint8], count: int) -> i
     start, stop = pieces.offsets[piece], pieces.offsets[piece + 1]
     for place in range(stop - start):
         steps[count + place] = pieces.steps[start + place] if end % 2 == 0 else (pieces.steps[stop - 1 - place] + 4) % 8
-    return count + stop - start
+    return int(count + stop - start)
 
 
 @compiled

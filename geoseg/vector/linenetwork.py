@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from geoseg.vector import linegraph, linepieces
 from geoseg.vector.linebridge import bridge
+from geoseg.vector.linejunctions import aligned
 from geoseg.vector.linenet import Limits, clean, join
 from geoseg.vector.linepieces import Nodes, Pieces
 from geoseg.vector.lineshape import Frame, Lines, shape
@@ -44,7 +45,7 @@ class Network:
         frame = self._frame
         nodes, pieces = linepieces.joined(self._parts) if self._parts else linepieces.nothing()
         graph = linegraph.assemble(nodes, pieces, frame.columns)
-        net = clean(graph, frame.sizes, frame.columns, limits)
+        net = aligned(graph, clean(graph, frame.sizes, frame.columns, limits), frame.sizes, frame.columns)
         lines = shape(graph, net, frame)
         pairs = bridge(lines, net, frame, gap_m)
         if not len(pairs):

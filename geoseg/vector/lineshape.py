@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
 from geoseg.vector.linegraph import NONE, Graph
-from geoseg.vector.linenet import Net
+from geoseg.vector.linenet import Net, mean_width
 from geoseg.vector.linepieces import EDGE, SUMS
 from geoseg.vector.thinning import STEP_X, STEP_Y
 
 _BATCH = 1 << 20  # points of lines not yet simplified that are held at a time
 _AIM = 6.0  # pixels by which, at least, the direction of a line's end is told
-_HALF = 3  # pixels before and after that a point is the mean of
+_SMOOTH, _SMOOTHEST = 3, 16  # pixels before and after that a point is the mean of, half the width but no fewer or more
 _SNAP = 1.5  # pixels within which a line's cut end goes on to the raster's edge
 
 
@@ -63,7 +63,7 @@ def shape(graph: Graph, net: Net, frame: Frame) -> Lines:
     parts = []
     for batch in np.split(np.arange(len(starts)), _batches(counts)):
         ways = _follow(graph, net, starts[batch], counts[batch], (frame.columns, STEP_X, STEP_Y))
-        drawn = _draw(ways, net, frame.sizes, extent)
+        drawn = _draw(ways, mean_width(ways.sums) / 2, net, frame.sizes, extent)
         parts.append((*drawn, ways.ends, ways.sums, ways.first, ways.last_row))
     points, counts, tips, aims, ends, sums, first, last_row = (np.concatenate(f) for f in zip(*parts, strict=True))
     nodes = np.where(ends == NONE, NONE, net.node[ends])
@@ -289,8 +289,13 @@ def _without_discs(
 
 
 @compiled
-def _draw(ways: _Ways, net: Net, sizes: NDArray[np.float64], extent: tuple[float, float, float]) -> _Drawn:
-    """The lines smooth and with few points; `extent` is the raster's width and height, and the tolerance in metres."""
+def _draw(
+    ways: _Ways, reach: NDArray[np.float64], net: Net, sizes: NDArray[np.float64], extent: tuple[float, float, float]
+) -> _Drawn:
+    """The lines smooth and with few points: each is the mean of those no more than `reach` (line,) metres away.
+
+    `extent` is the raster's width and height, and the tolerance in metres.
+    """
     lines = len(ways.ends)
     drawn = np.empty_like(ways.points)
     counts = np.empty(lines, np.int64)
@@ -305,7 +310,8 @@ def _draw(ways: _Ways, net: Net, sizes: NDArray[np.float64], extent: tuple[float
             one = net.radius[nodes[0]] if net.degree[nodes[0]] > 2 else 0.0
             other = net.radius[nodes[1]] if net.degree[nodes[1]] > 2 else 0.0
             points = _without_discs(points, size, (one, other))
-        smooth = _smooth(points, _HALF, ring)
+        half = min(_SMOOTHEST, max(_SMOOTH, int(reach[line] / size.max())))
+        smooth = _smooth(points, half, ring)
         kept = smooth[_simplified(smooth, size, extent[2])]
         for side in range(0 if ring else 2):
             node = nodes[side]

@@ -1,0 +1,109 @@
+"""Junctions where their roads would cross: a skeleton leans towards the side that a road leaves to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.core.compiled import compiled
+from geoseg.vector.linegraph import NONE, Graph
+from geoseg.vector.linenet import Net
+from geoseg.vector.thinning import STEP_X, STEP_Y
+
+_ARM = 3.0  # radii of a junction, from its middle, up to which a road tells where it leads to
+_LEAST = 3  # pixels of a road that tell where it leads to, at least
+_HELD = 0.1  # how much a junction stays where the skeleton has it, beside one road that leads past it
+
+
+def aligned(graph: Graph, net: Net, sizes: NDArray[np.float64], columns: int) -> Net:
+    """The net with its junctions moved, within their radius, to where the roads around lead to.
+
+    That is where the sum of squared distances from the roads' straight continuations is least. `sizes` (y, 2) are
+    metres per pixel along x and y in the raster's rows, `columns` what a row adds to a pixel's key.
+    """
+    neighbour = STEP_Y * columns + STEP_X
+    total = np.append(0, np.cumsum(neighbour[graph.steps]))
+    last = graph.first + total[graph.offsets[1:]] - total[graph.offsets[:-1]]
+    return net._replace(point=_aligned(graph, net, sizes, last, (columns, STEP_X, STEP_Y)))
+
+
+@compiled
+def _arm(
+    graph: Graph,
+    end: int,
+    start: int,
+    within: tuple[float, float, float, float, float],
+    keys: tuple[int, NDArray[np.int64], NDArray[np.int64]],
+) -> tuple[int, float, float, float, float]:
+    """How many pixels of an edge, from an end on, lie in a ring, where their middle is, and the way through them.
+
+    `start` is the key of the pixel at that end, `within` the ring's middle x and y and metres per pixel along both, and
+    the radius; middle and way are metres from there.
+    """
+    middle_x, middle_y, size_x, size_y, radius = within
+    columns, step_x, step_y = keys
+    edge = end // 2
+    first, stop = graph.offsets[edge], graph.offsets[edge + 1]
+    y, x = start // columns, start % columns
+    count = 0
+    sum_x = sum_y = first_x = first_y = here_x = here_y = 0.0
+    for place in range(stop - first + 1):
+        there_x, there_y = (x + 0.5 - middle_x) * size_x, (y + 0.5 - middle_y) * size_y
+        distance = np.hypot(there_x, there_y)
+        if distance > _ARM * radius + _LEAST * max(size_x, size_y):
+            break
+        if distance > radius:
+            here_x, here_y = there_x, there_y
+            if not count:
+                first_x, first_y = here_x, here_y
+            count += 1
+            sum_x += here_x
+            sum_y += here_y
+        if place < stop - first:
+            step = graph.steps[first + place] if end % 2 == 0 else (graph.steps[stop - 1 - place] + 4) % 8
+            x += step_x[step]
+            y += step_y[step]
+    if count:
+        sum_x, sum_y = sum_x / count, sum_y / count
+    return count, sum_x, sum_y, here_x - first_x, here_y - first_y
+
+
+@compiled
+def _aligned(
+    graph: Graph,
+    net: Net,
+    sizes: NDArray[np.float64],
+    last: NDArray[np.int64],
+    keys: tuple[int, NDArray[np.int64], NDArray[np.int64]],
+) -> NDArray[np.float64]:
+    """The places of all nodes (node, 2); `last` (edge,) are the keys of the edges' last pixels."""
+    point = net.point.copy()
+    for node in range(len(point)):
+        if net.degree[node] < 3:
+            continue
+        row = sizes[min(len(sizes) - 1, max(0, int(point[node, 1])))]
+        radius = net.radius[node]
+        ring = (point[node, 0], point[node, 1], row[0], row[1], radius)
+        xx, xy, yy, x, y = _HELD, 0.0, _HELD, 0.0, 0.0
+        for place in range(net.at_node[node], net.at_node[node + 1]):
+            end = net.of_node[place]
+            if not net.alive[end // 2] or net.onward[end] != NONE:
+                continue
+            start = graph.first[end // 2] if end % 2 == 0 else last[end // 2]
+            count, middle_x, middle_y, way_x, way_y = _arm(graph, end, start, ring, keys)
+            long = np.hypot(way_x, way_y)
+            if count < _LEAST or long == 0:
+                continue
+            across_x, across_y = -way_y / long, way_x / long
+            off = middle_x * across_x + middle_y * across_y
+            xx += across_x * across_x
+            xy += across_x * across_y
+            yy += across_y * across_y
+            x += off * across_x
+            y += off * across_y
+        spread = xx * yy - xy * xy
+        move_x, move_y = (yy * x - xy * y) / spread, (xx * y - xy * x) / spread
+        if np.hypot(move_x, move_y) <= radius:
+            point[node, 0] += move_x / row[0]
+            point[node, 1] += move_y / row[1]
+    return point
