@@ -16,7 +16,7 @@ OPEN, LOOP, RING = 0, 1, 2
 class Arcs(NamedTuple):
     """The arcs of rings; arrays of shape (arc,), in the order of the rings and along them.
 
-    Point j of an arc, 0 <= j < `count`, is number (`first` + j * `step`) modulo `length` of the points that begin at
+    Point j of an arc, 0 <= j < `points`, is number (`first` + j * `step`) modulo `length` of the points that begin at
     `ring`. The direction is canonical: from the end that comes first by (y, x); where both ends are one point, by way
     of the neighbour that comes first. A loop ends with the node that it began with; a ring without nodes begins with
     the ring's first point and does not repeat it. `ring` and `length` are the ring's first point among all and its
@@ -26,7 +26,7 @@ class Arcs(NamedTuple):
     ring: NDArray[np.int64]
     length: NDArray[np.int64]
     first: NDArray[np.int64]
-    count: NDArray[np.int64]
+    points: NDArray[np.int64]
     step: NDArray[np.int8]
     kind: NDArray[np.int8]
 
@@ -49,53 +49,40 @@ def _split(points: NDArray[np.int32], node: NDArray[np.bool_], ring_offsets: NDA
     for point in range(node.size):
         most += node[point]
     fields = np.empty((4, most), np.int64)
-    step, kind = np.ones(most, np.int8), np.empty(most, np.int8)
+    kinds = np.empty((2, most), np.int8)
+    arcs = Arcs(fields[0], fields[1], fields[2], fields[3], kinds[0], kinds[1])
     arc = 0
     for ring in range(ring_offsets.size - 1):
-        start = ring_offsets[ring]
-        length = ring_offsets[ring + 1] - 1 - start
-        before = -1  # the last node met
-        lead = -1  # the first node of the ring
-        for place in range(length):
-            if not node[start + place]:
-                continue
-            if before < 0:
-                lead = place
-            else:
-                _add(fields, step, kind, arc, start, length, before, place - before, points)
-                arc += 1
-            before = place
-        if before < 0:
-            before = lead = 0
-            _add(fields, step, kind, arc, start, length, 0, length, points)
-            kind[arc], fields[3, arc] = RING, length
-        else:
-            _add(fields, step, kind, arc, start, length, before, lead + length - before, points)
+        start, stop = ring_offsets[ring], ring_offsets[ring + 1] - 1
+        first = last = -1  # the ring's first node, and the last one met
+        for place in range(stop - start):
+            if node[start + place]:
+                if first < 0:
+                    first = place
+                else:
+                    _note(arcs, arc, points[start:stop], (last, place - last))
+                    arcs.ring[arc] = start
+                    arc += 1
+                last = place
+        if first < 0:
+            first = last = 0
+        _note(arcs, arc, points[start:stop], (last, first + stop - start - last))
+        arcs.ring[arc] = start
+        if not node[start + first]:
+            arcs.kind[arc], arcs.points[arc] = RING, stop - start
         arc += 1
-    return Arcs(fields[0, :arc], fields[1, :arc], fields[2, :arc], fields[3, :arc], step[:arc], kind[:arc])
+    return Arcs(fields[0, :arc], fields[1, :arc], fields[2, :arc], fields[3, :arc], kinds[0, :arc], kinds[1, :arc])
 
 
 @compiled
-def _add(
-    fields: NDArray[np.int64],
-    step: NDArray[np.int8],
-    kind: NDArray[np.int8],
-    arc: int,
-    start: int,
-    length: int,
-    place: int,
-    sides: int,
-    points: NDArray[np.int32],
-) -> None:
-    """Note the arc of `sides` sides that begins at `place` of its ring, in its canonical direction."""
-    end = (place + sides) % length
-    kind[arc] = LOOP if sides == length else OPEN
-    one, other = place, end
-    if sides == length:
-        one, other = (place + 1) % length, (place + length - 1) % length
-    y, x = points[start + one, 1], points[start + one, 0]
-    other_y, other_x = points[start + other, 1], points[start + other, 0]
-    turned = other_y < y or (other_y == y and other_x < x)
-    fields[0, arc], fields[1, arc] = start, length
-    fields[2, arc], fields[3, arc] = (end if turned else place), sides + 1
-    step[arc] = -1 if turned else 1
+def _note(arcs: Arcs, arc: int, ring: NDArray[np.int32], span: tuple[int, int]) -> None:
+    """Note an arc of a ring's distinct points in its canonical direction; `span` is its first place and its sides."""
+    length = ring.shape[0]
+    start, end = span[0], (span[0] + span[1]) % length
+    one, other = start, end
+    if start == end:
+        one, other = (start + 1) % length, (start + length - 1) % length
+    backwards = ring[other, 1] < ring[one, 1] or (ring[other, 1] == ring[one, 1] and ring[other, 0] < ring[one, 0])
+    arcs.length[arc], arcs.points[arc] = length, span[1] + 1
+    arcs.first[arc], arcs.step[arc] = (end, -1) if backwards else (start, 1)
+    arcs.kind[arc] = LOOP if start == end else OPEN

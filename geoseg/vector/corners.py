@@ -42,6 +42,7 @@ class CornerMap:
         """
         self._width, self._height, self._nodata = width, height, nodata
         self._background = nodata if background is None else background
+        self.vacant = self._background != nodata  # whether two values may meet without a mark
         self._fed = 0
         shape = (height + 1, width // BITS + 1)
         self.bits: NDArray[np.uint64] = np.empty(shape, np.uint64) if spool is None else spool.empty(shape, np.uint64)
@@ -82,8 +83,10 @@ class CornerMap:
         if min(x.min(), y.min()) < 0 or x.max() > self._width or y.max() >= self._fed:
             known = f"columns 0 to {self._width} and rows 0 to {self._fed - 1} are known, from {self.origin}"
             raise ValueError(f"points from {points.min(axis=0)} to {points.max(axis=0)} (x, y) are given; {known}")
-        if not _all_marked(self.bits, x, y):
-            raise ValueError("outlines have vertices that are no corners of this raster; expected those of the raster fed")
+        if _count_marked(self.bits, x, y) < len(x):
+            raise ValueError(
+                "outlines have vertices that are no corners of this raster; expected those of the raster fed"
+            )
 
     def marked(self) -> NDArray[np.bool_]:
         """The marks as an array (y, x), of the rows that are known."""
@@ -131,11 +134,19 @@ def _mark(  # noqa: C901 - one pass
 
 
 @compiled
-def _all_marked(bits: NDArray[np.uint64], x: NDArray[np.int32], y: NDArray[np.int32]) -> bool:
+def is_marked(bits: NDArray[np.uint64], x: int, y: int) -> bool:
+    """Whether a corner is marked, from the map's origin; none outside the map is."""
+    if x < 0 or y < 0 or y >= bits.shape[0] or x >= bits.shape[1] * BITS:
+        return False
+    return bool(bits[y, x // BITS] >> np.uint64(x % BITS) & np.uint64(1))
+
+
+@compiled
+def _count_marked(bits: NDArray[np.uint64], x: NDArray[np.int32], y: NDArray[np.int32]) -> int:
+    count = 0
     for point in range(x.size):
-        if not bits[y[point], x[point] // BITS] >> np.uint64(x[point] % BITS) & np.uint64(1):
-            return False
-    return True
+        count += is_marked(bits, x[point], y[point])
+    return count
 
 
 @compiled
