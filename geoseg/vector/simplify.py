@@ -38,10 +38,23 @@ from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
 from geoseg.vector.arcs import Arcs, split
-from geoseg.vector.chain import NONE, PAIR, Chain, Limits, add, close, drop, height_over, limits_of, near, side_of, sink
 from geoseg.vector.corners import CornerMap, count_in_triangle, in_triangle, is_marked
 from geoseg.vector.ground import Ground
 from geoseg.vector.outlines import RingBatch
+from geoseg.vector.vertexqueue import (
+    NONE,
+    PAIR,
+    Chain,
+    Limits,
+    add,
+    close,
+    drop,
+    height_over,
+    limits_of,
+    near,
+    side_of,
+    sink,
+)
 
 LONGEST = 2048  # exact sides that one side may stand for, so that no arc costs more than so many steps a vertex
 CELL = 256  # pixels; metres per pixel are taken from the middle of the cell that an arc starts in
