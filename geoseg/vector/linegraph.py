@@ -15,6 +15,20 @@ from geoseg.vector.thinning import STEP_X, STEP_Y
 NONE = -1
 
 
+class Walk(NamedTuple):
+    """How places follow from keys and steps: `columns` keys a row, and what a step adds along x and y, and to a key."""
+
+    columns: int
+    step_x: NDArray[np.int64]
+    step_y: NDArray[np.int64]
+    neighbour: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, columns: int) -> Walk:
+        """The walk through a raster with so many keys a row: more than it is wide, so that none wraps."""
+        return cls(columns, STEP_X, STEP_Y, STEP_Y * columns + STEP_X)
+
+
 class _Edges(NamedTuple):
     """Edges in no order, as a Graph has them."""
 
@@ -30,8 +44,8 @@ class Graph(NamedTuple):
 
     `point` (node, 2) is the middle of a node's pixels as x and y, `radius` (node,) the largest of theirs in
     micrometres, `at_edge` (node,) whether the line goes on into what is not known. `ends` (edge, 2) are the nodes where
-    an edge begins and ends, NONE twice where it closes. Its pixels start with the one whose key is `first`, and follow
-    `steps[offsets[i] : offsets[i + 1]]`; `sums` (edge, SUMS) are those of the pieces.
+    an edge begins and ends, NONE twice where it closes. Its pixels start with the one whose key is `first`, follow
+    `steps[offsets[i] : offsets[i + 1]]`, and end with `last`; `sums` (edge, SUMS) are those of the pieces.
     """
 
     point: NDArray[np.float64]
@@ -39,6 +53,7 @@ class Graph(NamedTuple):
     at_edge: NDArray[np.bool_]
     ends: NDArray[np.int64]
     first: NDArray[np.int64]
+    last: NDArray[np.int64]
     offsets: NDArray[np.int64]
     steps: NDArray[np.uint8]
     sums: NDArray[np.int64]
@@ -55,10 +70,10 @@ class _Clusters:
     edge: NDArray[np.bool_]
 
 
-def assemble(nodes: Nodes, pieces: Pieces, columns: int) -> Graph:
-    """The graph of all nodes and pieces of a raster `columns` wide; they may come in any order."""
-    clusters = _clusters(nodes, columns)
-    neighbour = STEP_Y * columns + STEP_X
+def assemble(nodes: Nodes, pieces: Pieces, walk: Walk) -> Graph:
+    """The graph of all nodes and pieces of a raster; they may come in any order."""
+    clusters = _clusters(nodes, walk.columns)
+    neighbour = walk.neighbour
     tips = np.column_stack([pieces.first, pieces.last])
     numbers = np.column_stack([pieces.before, pieces.after])
     beyond = tips + neighbour[numbers]
@@ -68,6 +83,7 @@ def assemble(nodes: Nodes, pieces: Pieces, columns: int) -> Graph:
     edges = _edges(pieces, node.ravel(), mate, tips.ravel(), neighbour)
     order = np.argsort(edges.first, kind="stable")
     lengths = np.diff(edges.offsets)[order]
+    way = np.append(0, np.cumsum(neighbour[edges.steps]))
     sources = np.repeat(edges.offsets[:-1][order] - _starts(lengths)[:-1], lengths)
     return Graph(
         point=clusters.point,
@@ -75,6 +91,7 @@ def assemble(nodes: Nodes, pieces: Pieces, columns: int) -> Graph:
         at_edge=clusters.edge,
         ends=edges.ends[order],
         first=edges.first[order],
+        last=(edges.first + way[edges.offsets[1:]] - way[edges.offsets[:-1]])[order],
         offsets=_starts(lengths),
         steps=edges.steps[sources + np.arange(len(sources))],
         sums=edges.sums[order],

@@ -6,45 +6,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
-from geoseg.vector.linegraph import NONE, Graph
+from geoseg.vector.linegraph import NONE, Graph, Walk
 from geoseg.vector.linenet import Net
-from geoseg.vector.thinning import STEP_X, STEP_Y
 
 _ARM = 3.0  # radii of a junction, from its middle, up to which a road tells where it leads to
 _LEAST = 3  # pixels of a road that tell where it leads to, at least
 _HELD = 0.1  # how much a junction stays where the skeleton has it, beside one road that leads past it
 
 
-def aligned(graph: Graph, net: Net, sizes: NDArray[np.float64], columns: int) -> Net:
+def aligned(graph: Graph, net: Net, sizes: NDArray[np.float64], walk: Walk) -> Net:
     """The net with its junctions moved, within their radius, to where the roads around lead to.
 
     That is where the sum of squared distances from the roads' straight continuations is least. `sizes` (y, 2) are
-    metres per pixel along x and y in the raster's rows, `columns` what a row adds to a pixel's key.
+    metres per pixel along x and y in the raster's rows.
     """
-    neighbour = STEP_Y * columns + STEP_X
-    total = np.append(0, np.cumsum(neighbour[graph.steps]))
-    last = graph.first + total[graph.offsets[1:]] - total[graph.offsets[:-1]]
-    return net._replace(point=_aligned(graph, net, sizes, last, (columns, STEP_X, STEP_Y)))
+    return net._replace(point=_aligned(graph, net, sizes, walk))
 
 
 @compiled
 def _arm(
     graph: Graph,
     end: int,
-    start: int,
     within: tuple[float, float, float, float, float],
-    keys: tuple[int, NDArray[np.int64], NDArray[np.int64]],
+    walk: Walk,
 ) -> tuple[int, float, float, float, float]:
     """How many pixels of an edge, from an end on, lie in a ring, where their middle is, and the way through them.
 
-    `start` is the key of the pixel at that end, `within` the ring's middle x and y and metres per pixel along both, and
-    the radius; middle and way are metres from there.
+    `within` is the ring's middle x and y, metres per pixel along both, and the inner radius; middle and way are metres
+    from there.
     """
     middle_x, middle_y, size_x, size_y, radius = within
-    columns, step_x, step_y = keys
     edge = end // 2
+    key = graph.first[edge] if end % 2 == 0 else graph.last[edge]
     first, stop = graph.offsets[edge], graph.offsets[edge + 1]
-    y, x = start // columns, start % columns
+    y, x = key // walk.columns, key % walk.columns
     count = 0
     sum_x = sum_y = first_x = first_y = here_x = here_y = 0.0
     for place in range(stop - first + 1):
@@ -61,8 +56,8 @@ def _arm(
             sum_y += here_y
         if place < stop - first:
             step = graph.steps[first + place] if end % 2 == 0 else (graph.steps[stop - 1 - place] + 4) % 8
-            x += step_x[step]
-            y += step_y[step]
+            x += walk.step_x[step]
+            y += walk.step_y[step]
     if count:
         sum_x, sum_y = sum_x / count, sum_y / count
     return count, sum_x, sum_y, here_x - first_x, here_y - first_y
@@ -73,10 +68,9 @@ def _aligned(
     graph: Graph,
     net: Net,
     sizes: NDArray[np.float64],
-    last: NDArray[np.int64],
-    keys: tuple[int, NDArray[np.int64], NDArray[np.int64]],
+    walk: Walk,
 ) -> NDArray[np.float64]:
-    """The places of all nodes (node, 2); `last` (edge,) are the keys of the edges' last pixels."""
+    """The places of all nodes (node, 2)."""
     point = net.point.copy()
     for node in range(len(point)):
         if net.degree[node] < 3:
@@ -89,8 +83,7 @@ def _aligned(
             end = net.of_node[place]
             if not net.alive[end // 2] or net.onward[end] != NONE:
                 continue
-            start = graph.first[end // 2] if end % 2 == 0 else last[end // 2]
-            count, middle_x, middle_y, way_x, way_y = _arm(graph, end, start, ring, keys)
+            count, middle_x, middle_y, way_x, way_y = _arm(graph, end, ring, walk)
             long = np.hypot(way_x, way_y)
             if count < _LEAST or long == 0:
                 continue

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
-from geoseg.vector.linegraph import NONE, Graph
+from geoseg.vector.linegraph import NONE, Graph, Walk
 from geoseg.vector.linepieces import CLEAR_PIXELS, CLEAR_WIDTH, PIXELS, WIDTH
 from geoseg.vector.skeleton import MICRO
-from geoseg.vector.thinning import STEP_X, STEP_Y
 
 _LOOP = 4.0  # a way round and back to a node that is no longer than so many radii of it is no road round a block
 
@@ -48,13 +47,13 @@ class Limits:
     width: float
 
 
-def clean(graph: Graph, sizes: NDArray[np.float64], columns: int, limits: Limits) -> Net:
+def clean(graph: Graph, sizes: NDArray[np.float64], walk: Walk, limits: Limits) -> Net:
     """The clean net of a raster's graph; `sizes` (y, 2) are metres per pixel along x and y in its rows.
 
     Nothing depends on anything but the graph: spurs are pruned one after the other, the shortest first, of equal ones
     that with the lower number.
     """
-    length = lengths(graph, sizes, columns, STEP_X, STEP_Y)
+    length = _lengths(graph, sizes, walk)
     width = mean_width(graph.sums)
     radius = (graph.radius * MICRO).astype(np.float64, copy=False)
     node = graph.ends.ravel()
@@ -77,8 +76,15 @@ def clean(graph: Graph, sizes: NDArray[np.float64], columns: int, limits: Limits
     )
     _join_all(net)
     _prune(net, limits.spur)
-    root = _contract(net)
-    return _moved(net, root)
+    return net
+
+
+def contracted(net: Net, crossing: NDArray[np.float64], sizes: NDArray[np.float64]) -> Net:
+    """The net with junctions drawn together that are one: an oblique crossing's skeleton has two.
+
+    `crossing` (node, 2) is where the roads around a junction lead to.
+    """
+    return _moved(net, _contract(net, crossing, sizes), sizes)
 
 
 def mean_width(sums: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -89,26 +95,20 @@ def mean_width(sums: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 @compiled
-def lengths(
-    graph: Graph,
-    sizes: NDArray[np.float64],
-    columns: int,
-    step_x: NDArray[np.int64],
-    step_y: NDArray[np.int64],
-) -> NDArray[np.float64]:
+def _lengths(graph: Graph, sizes: NDArray[np.float64], walk: Walk) -> NDArray[np.float64]:
     """Metres from pixel to pixel along each edge, and to the nodes at its ends, shape (edge,)."""
     length = np.zeros(graph.first.size)
     for edge in range(graph.first.size):
-        y, x = graph.first[edge] // columns, graph.first[edge] % columns
+        y, x = graph.first[edge] // walk.columns, graph.first[edge] % walk.columns
         total = 0.0
         if graph.ends[edge, 0] != NONE:
             start = graph.point[graph.ends[edge, 0]]
             total += np.hypot((x + 0.5 - start[0]) * sizes[y, 0], (y + 0.5 - start[1]) * sizes[y, 1])
         for place in range(graph.offsets[edge], graph.offsets[edge + 1]):
             step = graph.steps[place]
-            total += np.hypot(step_x[step] * sizes[y, 0], step_y[step] * sizes[y, 1])
-            x += step_x[step]
-            y += step_y[step]
+            total += np.hypot(walk.step_x[step] * sizes[y, 0], walk.step_y[step] * sizes[y, 1])
+            x += walk.step_x[step]
+            y += walk.step_y[step]
         if graph.ends[edge, 1] != NONE:
             end = graph.point[graph.ends[edge, 1]]
             total += np.hypot((x + 0.5 - end[0]) * sizes[y, 0], (y + 0.5 - end[1]) * sizes[y, 1])
@@ -228,21 +228,30 @@ def _prune(net: Net, spur: float) -> None:
 
 
 @compiled
-def _is_crossing(net: Net, end: int) -> bool:
-    """Whether a line, told once, leads from one junction to another that is no farther than the roads are wide."""
+def _is_crossing(net: Net, end: int, crossing: NDArray[np.float64], sizes: NDArray[np.float64]) -> bool:
+    """Whether a line, told once, leads from one junction to another that is no farther than the roads are wide.
+
+    They may be somewhat farther apart where the roads around both lead to the same place.
+    """
     if not _ends_at(net, end) or net.mate[end] < end:
         return False
     one, other = net.node[end], net.node[net.mate[end]]
     if one == other or min(net.degree[one], net.degree[other]) < 3:
         return False
-    return bool(net.length[end] <= max(net.radius[one], net.radius[other]))
+    radius = max(net.radius[one], net.radius[other])
+    if net.length[end] <= radius:
+        return True
+    size = sizes[min(len(sizes) - 1, max(0, int(net.point[one, 1])))]
+    way = (crossing[one] - crossing[other]) * size
+    apart = np.hypot(way[0], way[1])
+    return bool(apart <= radius and net.length[end] <= 3 * radius)
 
 
 @compiled
-def _contract(net: Net) -> NDArray[np.int64]:
+def _contract(net: Net, crossing: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.int64]:
     """The node that each node became: junctions within each other's width become one, and what joined them goes."""
     root = np.arange(net.degree.size)
-    short = [(net.length[end], end) for end in range(net.node.size) if _is_crossing(net, end)]
+    short = [(net.length[end], end) for end in range(net.node.size) if _is_crossing(net, end, crossing, sizes)]
     short.sort()
     for _, end in short:
         one, other = net.node[end], net.node[net.mate[end]]
@@ -258,8 +267,8 @@ def _contract(net: Net) -> NDArray[np.int64]:
     return root
 
 
-def _moved(net: Net, root: NDArray[np.int64]) -> Net:
-    """The net with nodes drawn together to the middle of those that became one."""
+def _moved(net: Net, root: NDArray[np.int64], sizes: NDArray[np.float64]) -> Net:
+    """The net with nodes drawn together to the middle of those that became one, with a radius that holds theirs."""
     count = np.bincount(root, minlength=len(root))
     merged = count[root] > 1
     if not merged.any():
@@ -267,7 +276,8 @@ def _moved(net: Net, root: NDArray[np.int64]) -> Net:
     middle = np.column_stack([np.bincount(root, net.point[:, axis], len(root)) for axis in (0, 1)])
     point = np.where(merged[:, None], (middle / np.maximum(count, 1)[:, None])[root], net.point)
     radius = net.radius.copy()
-    np.maximum.at(radius, root, net.radius)
+    size = sizes[np.clip(point[:, 1].astype(np.int64), 0, len(sizes) - 1)]
+    np.maximum.at(radius, root, net.radius + np.hypot(*((net.point - point) * size).T))
     node = np.where(net.node == NONE, NONE, root[net.node])
     degree = np.bincount(root, net.degree, len(root)).astype(np.int64)
     at_edge = net.at_edge.copy()

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from geoseg.vector import linegraph, linepieces
 from geoseg.vector.linebridge import bridge
+from geoseg.vector.lineends import blunt
 from geoseg.vector.linejunctions import aligned
-from geoseg.vector.linenet import Limits, clean, join
+from geoseg.vector.linenet import Limits, clean, contracted, join
 from geoseg.vector.linepieces import Nodes, Pieces
 from geoseg.vector.lineshape import Frame, Lines, shape
 from geoseg.vector.skeleton import Skeleton, joined, taken
@@ -35,7 +36,7 @@ class Network:
         skeleton = taken(skeleton, order)
         scores = np.concatenate([part[1] for part in parts])[order]
         until = end - (end < self._rows)  # links of the last row need the next one
-        self._parts.append(linepieces.cut(skeleton, scores, (self._linked, until), self._frame.columns))
+        self._parts.append(linepieces.cut(skeleton, scores, (self._linked, until), self._frame.walk.columns))
         last = skeleton.y >= until - 1
         self._waiting = [(taken(skeleton, last), scores[last])] if last.any() else []
         self._linked = until
@@ -44,8 +45,11 @@ class Network:
         """The lines, when all rows are known, in no defined order."""
         frame = self._frame
         nodes, pieces = linepieces.joined(self._parts) if self._parts else linepieces.nothing()
-        graph = linegraph.assemble(nodes, pieces, frame.columns)
-        net = aligned(graph, clean(graph, frame.sizes, frame.columns, limits), frame.sizes, frame.columns)
+        sizes, walk = frame.sizes, frame.walk
+        graph = linegraph.assemble(nodes, pieces, walk)
+        net = clean(graph, sizes, walk, limits)
+        net = contracted(net, aligned(graph, net, sizes, walk).point, sizes)
+        graph, net = blunt(graph, aligned(graph, net, sizes, walk), sizes, walk)
         lines = shape(graph, net, frame)
         pairs = bridge(lines, net, frame, gap_m)
         if not len(pairs):

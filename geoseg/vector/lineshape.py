@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
-from geoseg.vector.linegraph import NONE, Graph
+from geoseg.vector.linegraph import NONE, Graph, Walk
 from geoseg.vector.linenet import Net, mean_width
 from geoseg.vector.linepieces import EDGE, SUMS
-from geoseg.vector.thinning import STEP_X, STEP_Y
 
 _BATCH = 1 << 20  # points of lines not yet simplified that are held at a time
 _AIM = 6.0  # pixels by which, at least, the direction of a line's end is told
@@ -30,9 +29,9 @@ class Frame:
     simplify_m: float
 
     @property
-    def columns(self) -> int:
-        """By how much the keys of pixels one below the other differ: one more than the width, so that no key wraps."""
-        return self.width + 1
+    def walk(self) -> Walk:
+        """How places follow from keys."""
+        return Walk.of(self.width + 1)
 
 
 class Lines(NamedTuple):
@@ -62,7 +61,7 @@ def shape(graph: Graph, net: Net, frame: Frame) -> Lines:
     extent = float(frame.width), float(frame.height), frame.simplify_m
     parts = []
     for batch in np.split(np.arange(len(starts)), _batches(counts)):
-        ways = _follow(graph, net, starts[batch], counts[batch], (frame.columns, STEP_X, STEP_Y))
+        ways = _follow(graph, net, starts[batch], counts[batch], frame.walk)
         drawn = _draw(ways, mean_width(ways.sums) / 2, net, frame.sizes, extent)
         parts.append((*drawn, ways.ends, ways.sums, ways.first, ways.last_row))
     points, counts, tips, aims, ends, sums, first, last_row = (np.concatenate(f) for f in zip(*parts, strict=True))
@@ -127,20 +126,19 @@ def _along(
     graph: Graph,
     end: int,
     points: NDArray[np.float64],
-    keys: tuple[int, NDArray[np.int64], NDArray[np.int64]],
+    walk: Walk,
 ) -> tuple[int, int, int]:
     """The number of pixels of an edge, its lowest key and its last row; `points` become their centres, from an end."""
-    columns, step_x, step_y = keys
     edge = end // 2
     lowest = graph.first[edge]
-    y, x = lowest // columns, lowest % columns
+    y, x = lowest // walk.columns, lowest % walk.columns
     last_row = y
     points[0, 0], points[0, 1] = x + 0.5, y + 0.5
     count = 1
     for place in range(graph.offsets[edge], graph.offsets[edge + 1]):
-        x += step_x[graph.steps[place]]
-        y += step_y[graph.steps[place]]
-        lowest, last_row = min(lowest, y * columns + x), max(last_row, y)
+        x += walk.step_x[graph.steps[place]]
+        y += walk.step_y[graph.steps[place]]
+        lowest, last_row = min(lowest, y * walk.columns + x), max(last_row, y)
         points[count, 0], points[count, 1] = x + 0.5, y + 0.5
         count += 1
     if end % 2:
@@ -154,7 +152,7 @@ def _follow(
     net: Net,
     starts: NDArray[np.int64],
     counts: NDArray[np.int64],
-    keys: tuple[int, NDArray[np.int64], NDArray[np.int64]],
+    walk: Walk,
 ) -> _Ways:
     """The lines that begin at `starts`, with all their points, of which there are `counts` at most."""
     points = np.empty((counts.sum(), 2))
@@ -171,7 +169,7 @@ def _follow(
                 points[count] = net.point[node]
                 count += 1
             sums[line] += graph.sums[end // 2]
-            added, lowest, row = _along(graph, end, points[count:], keys)
+            added, lowest, row = _along(graph, end, points[count:], walk)
             count += added
             first[line], last_row[line] = min(first[line], lowest), max(last_row[line], row)
             away = end ^ 1
