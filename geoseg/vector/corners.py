@@ -40,7 +40,8 @@ class CornerMap:
 
         A corner takes one bit, of `spool` where one is given, else of memory.
         """
-        self._width, self._height, self._nodata = width, height, nodata
+        self.nodata = nodata
+        self._width, self._height = width, height
         self._background = nodata if background is None else background
         self.vacant = self._background != nodata  # whether two values may meet without a mark
         self._fed = 0
@@ -64,15 +65,15 @@ class CornerMap:
         if class_ids.dtype != np.uint8 and self._lines.dtype == np.uint8:
             self._lines = self._lines.astype(np.int32)
         strip = np.ascontiguousarray(class_ids, dtype=self._lines.dtype)
-        _mark(self._lines, strip, self.bits[self._fed : self._fed + len(strip)], self._background, self._nodata)
+        _mark(self._lines, strip, self.bits[self._fed : self._fed + len(strip)], self._background, self.nodata)
         self._fed += len(strip)
 
     def finish(self) -> None:
         """Make the last row of corners known. Raises ValueError where rows are missing."""
         if self._fed != self._height:
             raise ValueError(f"{self._fed} rows were fed; expected {self._height} before the end")
-        outside = np.full((1, self._width), self._nodata, self._lines.dtype)
-        _mark(self._lines, outside, self.bits[self._height :], self._background, self._nodata)
+        outside = np.full((1, self._width), self.nodata, self._lines.dtype)
+        _mark(self._lines, outside, self.bits[self._height :], self._background, self.nodata)
         self._fed += 1
 
     def check(self, points: NDArray[np.int32]) -> None:

@@ -3,7 +3,7 @@
 A corner b between a and c gives way to the quadratic Bezier curve that leaves the side to a at a point p, is drawn
 towards b, and joins the side to c at a point q: where p and q are the middles of the sides, the curves are a quadratic
 B-spline. They are closer to b where the curve would be further from b than asked. A node stays where it is, and a
-curve next to it may begin there.
+curve next to it may begin there; so does a corner where the raster or its data end, which no object caused.
 
 A corner is rounded only where the closed triangle p, b, q holds no corner of the raster that an outline turns at, but
 for exact vertices of the same arc between a and c. No other line enters such a triangle (see `simplify`), so no two of
@@ -46,8 +46,9 @@ def smooth(batch: RingBatch, exact: RingBatch, corners: CornerMap, ground: Groun
         )
     origin = np.array(corners.origin, np.int64)
     bounds = _bounds(batch, ground, tolerance_m)
+    still = batch.node | (batch.beside == corners.nodata)
     lines = (batch.points - origin, batch.node, batch.ring_offsets)
-    shares = _share(lines, (exact.points - origin, exact.ring_offsets, places), bounds, corners.bits)
+    shares = _share(lines, (exact.points - origin, exact.ring_offsets, places, still), bounds, corners.bits)
     points, ring_offsets = _draw(lines, shares, bounds)
     geometry = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON, points / (_FINE * _PIECES**2) + origin, (ring_offsets, batch.polygon_offsets)
@@ -96,19 +97,19 @@ def _align(
 @compiled
 def _share(
     lines: tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]],
-    origins: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    origins: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]],
     bounds: NDArray[np.float64],
     bits: NDArray[np.uint64],
 ) -> NDArray[np.int64]:
     """How much of its sides each corner's curve takes, in parts of `_SHARES`, shape (point,); 0 where it stays."""
     points, node, ring_offsets = lines
-    exact, exact_offsets, places = origins
+    exact, exact_offsets, places, still = origins
     shares = np.zeros(points.shape[0], np.int64)
     for ring in range(ring_offsets.size - 1):
         start, stop = ring_offsets[ring], ring_offsets[ring + 1] - 1
         span = (exact_offsets[ring], exact_offsets[ring + 1] - 1)
         for b in range(start, stop):
-            if node[b]:
+            if still[b]:
                 continue
             a, c = (b - 1 if b > start else stop - 1), b + 1
             share = _largest(points, node, (a, b, c), bounds[b])
