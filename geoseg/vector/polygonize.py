@@ -2,64 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.classes import NODATA
-from geoseg.vector import store, trace
+from geoseg.vector import trace
 from geoseg.vector.outlines import RingBatch
-from geoseg.vector.rings import arrange
+from geoseg.vector.parts import Part, Rows
+from geoseg.vector.pending import Pending
+from geoseg.vector.spool import Spool
+from geoseg.vector.workers import Workers
 
-CHUNK_PIXELS = 1 << 20  # polygons are closed after so many pixels at the latest, so that their memory is free again
-UNSCORED = -1
+PART_PIXELS = 1 << 20  # what a thread traces at a time, so that the memory of what ended is free again
+PART_ROWS = 32  # but never less: joining costs as much as some rows do
 
+Grouping = Literal["none", "diagonal", "adjoining"]
+
+_GROUPINGS = {"none": trace.ALONE, "diagonal": trace.DIAGONAL, "adjoining": trace.ADJOINING}
+_NO_VALUE = 1 << 40  # what no pixel has
 _NO_SCORES = np.empty((0, 0), np.uint8)
+_INT32 = np.iinfo(np.int32)
 
 
 class Polygonizer:
     """Takes the strips of a class raster from top to bottom and gives the 4-connected components that have ended.
 
-    The order is that of the last row, then of the topmost, then leftmost pixel. It and every coordinate are the same
-    for strips of any height. Only components that go on are kept in memory.
+    A group of components is given when all of it has ended: every component by itself, or those of one class that
+    touch across corners ("diagonal"), or all that share a side or a corner, whatever their class ("adjoining"). Groups
+    come in the order of their last row, then of their topmost, then leftmost pixel, and so do the components of one.
+
+    The order and every coordinate are the same for strips of any height and any number of threads. Only groups that go
+    on are kept, in memory up to the spool's budget and on disk beyond it.
     """
 
     def __init__(
-        self, width: int, height: int, *, background: int | None, nodata: int = NODATA, origin: tuple[int, int] = (0, 0)
+        self,
+        width: int,
+        height: int,
+        *,
+        background: int | None,
+        nodata: int = NODATA,
+        origin: tuple[int, int] = (0, 0),
+        grouping: Grouping = "none",
+        threads: int = 1,
+        spool: Spool | None = None,
     ) -> None:
         """Expect `height` rows of `width` pixels, the first of which has its corner at `origin` (x, y).
 
         `background` and `nodata` are the values that become no polygons; None makes every other value a class.
         """
-        kinds = np.full(256, trace.FOREGROUND, np.uint8)
-        if background is not None:
-            kinds[background] = trace.BACKGROUND
-        kinds[nodata] = trace.NODATA
-        self._columns = store.new_columns(width, kinds, nodata)
-        self._store = store.new_store(width)
-        self._width, self._height, self._nodata = width, height, nodata
+        self._width, self._height, self._nodata, self._threads = width, height, nodata, threads
+        self._values = trace.Values(_NO_VALUE if background is None else background, nodata, _GROUPINGS[grouping])
+        self._pending = Pending(width, Spool() if spool is None else spool)
+        narrow = 0 <= nodata <= np.iinfo(np.uint8).max
+        self._above: NDArray[Any] = np.full(width, nodata, np.uint8 if narrow else np.int32)
+        self._workers = Workers(width, self._values, self._above.dtype.type, threads)
+        self._rows = 0
         self._origin = np.array(origin, np.int32)
         self._scored: bool | None = None
 
-    def feed(self, class_ids: NDArray[np.uint8], scores: NDArray[np.uint8] | None = None) -> list[RingBatch]:
-        """The components that ended above the last row of a strip: `class_ids` (y, x), `scores` (y, x) or None.
+    def feed(self, class_ids: NDArray[Any], scores: NDArray[np.uint8] | None = None) -> list[RingBatch]:
+        """The groups that ended above the last row of a strip: `class_ids` (y, x), `scores` (y, x) uint8 or None.
 
-        Raises ValueError where the strip does not fit the raster, or only some strips come with scores.
+        Class ids are integers that fit int32; uint8 is fastest. Raises ValueError where the strip does not fit the
+        raster, or only some strips come with scores.
         """
         self._check(class_ids, scores)
         self._scored = scores is not None
-        return self._trace(class_ids, _NO_SCORES if scores is None else scores)
+        return self._trace(self._narrowed(class_ids), _NO_SCORES if scores is None else scores)
 
     def finish(self) -> list[RingBatch]:
-        """The components that reach the last row. Raises ValueError where rows are missing."""
+        """The groups that reach the last row. Raises ValueError where rows are missing."""
         if self._rows != self._height:
             raise ValueError(f"{self._rows} rows were fed; expected {self._height} before the end")
-        return self._trace(np.full((1, self._width), self._nodata, np.uint8), _NO_SCORES)
+        batches = self._trace(np.full((1, self._width), self._nodata, self._above.dtype), _NO_SCORES)
+        self._workers.close()
+        return batches
 
-    @property
-    def _rows(self) -> int:
-        return int(self._store.counts[trace.ROWS])
-
-    def _check(self, class_ids: NDArray[np.uint8], scores: NDArray[np.uint8] | None) -> None:
+    def _check(self, class_ids: NDArray[Any], scores: NDArray[np.uint8] | None) -> None:
         rows = self._height - self._rows
         if class_ids.ndim != 2 or class_ids.shape[1] != self._width or class_ids.shape[0] > rows:
             expected = f"expected {self._width} columns and at most {rows} rows"
@@ -69,42 +92,42 @@ class Polygonizer:
         if self._scored not in (None, scores is not None):
             raise ValueError("either all strips come with scores, or none does")
 
-    def _trace(self, class_ids: NDArray[np.uint8], scores: NDArray[np.uint8]) -> list[RingBatch]:
-        class_ids = np.ascontiguousarray(class_ids, dtype=np.uint8)
-        scores = np.ascontiguousarray(scores, dtype=np.uint8)
-        step = max(1, CHUNK_PIXELS // max(1, self._width))
-        batches = []
-        row = 0
-        while row < len(class_ids):
-            end = min(row + step, len(class_ids))
-            row = trace.sweep(self._columns, self._store, class_ids[:end], scores[:end], row)
-            batches.append(self._close())
-            if row < end:
-                self._store = store.make_room(self._store)
+    def _narrowed(self, class_ids: NDArray[Any]) -> NDArray[Any]:
+        """The strip as the kernels take it: uint8 where all so far was, else int32. Raises ValueError."""
+        if class_ids.dtype.kind not in "iub":
+            raise ValueError(f"class ids have dtype {class_ids.dtype}; expected integers: convert them first")
+        if not np.can_cast(class_ids.dtype, np.int32) and class_ids.size:
+            least, most = class_ids.min(), class_ids.max()
+            if least < _INT32.min or most > _INT32.max:
+                raise ValueError(
+                    f"class ids go from {least} to {most}; expected {_INT32.min} to {_INT32.max}: number them anew"
+                )
+        if self._above.dtype == np.uint8 and not np.can_cast(class_ids.dtype, np.uint8):
+            self._above = self._above.astype(np.int32)
+            self._workers.close()
+            self._workers = Workers(self._width, self._values, np.int32, self._threads)
+        return np.ascontiguousarray(class_ids, dtype=self._above.dtype)
+
+    def _trace(self, class_ids: NDArray[Any], scores: NDArray[np.uint8]) -> list[RingBatch]:
+        parts = list(self._cut(class_ids, np.ascontiguousarray(scores, dtype=np.uint8)))
+        batches = [self._join(part) for part in self._workers.trace(parts)]
+        if len(class_ids):
+            self._above = class_ids[-1].copy()
+            self._rows += len(class_ids)
         return [batch for batch in batches if len(batch)]
 
-    def _close(self) -> RingBatch:
-        """The components that have no pixel in the last row swept."""
-        roots = trace.ended(self._store)
-        fields = self._store.components[roots]
-        order = np.lexsort((fields[:, trace.FIRST_X], fields[:, trace.FIRST_Y], fields[:, trace.LAST_Y]))
-        fields = fields[order]
-        rings = trace.close(self._store, roots[order])
-        trace.forget(self._columns, self._store)
-        firsts = rings.points[rings.first]
-        by_place = np.lexsort((firsts[:, 0], firsts[:, 1], rings.owner))
-        points, node, beside, ring_offsets = arrange(rings, by_place)
-        points += self._origin
-        return RingBatch(
-            points=points,
-            node=node,
-            beside=beside,
-            ring_offsets=ring_offsets,
-            polygon_offsets=np.searchsorted(rings.owner, np.arange(len(roots) + 1)),
-            enclosed=rings.content[by_place],
-            class_id=fields[:, trace.CLASS].astype(np.int32),
-            pixels=fields[:, trace.PIXELS].copy(),
-            score_sum=fields[:, trace.SCORES].copy() if self._scored else np.full(len(roots), UNSCORED, np.int64),
-            touches_edge=fields[:, trace.EDGE].astype(np.bool_),
-            group=np.arange(len(roots)),
-        )
+    def _cut(self, class_ids: NDArray[Any], scores: NDArray[np.uint8]) -> Iterator[Rows]:
+        """The strip in parts, one for each thread at least where it is high enough."""
+        share = -(-len(class_ids) // self._threads)
+        step = max(PART_ROWS, min(share, PART_PIXELS // max(1, self._width)))
+        above = self._above
+        for start in range(0, len(class_ids), step):
+            rows = class_ids[start : start + step]
+            yield Rows(self._rows + start, above, rows, scores[start : start + step])
+            above = rows[-1]
+
+    def _join(self, part: Part) -> RingBatch:
+        closed = part.inner.merged(self._pending.join(part.beyond, part.last))
+        batch = closed.batch(bool(self._scored))
+        batch.points[:] += self._origin
+        return batch

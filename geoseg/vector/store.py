@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from geoseg.vector.trace import (
     COMPONENT_FIELDS,
-    FREED,
     LABELS,
     NONE,
     PAD,
@@ -20,15 +19,15 @@ from geoseg.vector.trace import (
     Store,
 )
 
+_PLACES_A_CORNER = 2 * VERTICES_A_CORNER
 
-def new_columns(width: int, kinds: NDArray[np.uint8], outside: int) -> Columns:
-    """Columns before the first row of a raster `width` pixels wide; `kinds` (256,) says what each value is."""
-    lines = np.full((2, PAD * (width // PAD + 3)), outside, np.uint8)
+
+def new_columns(width: int, outside: int, dtype: type[np.uint8] | type[np.int32]) -> Columns:
+    """Columns before the first row of a raster `width` pixels wide; `outside` is the value around it."""
+    lines = np.full((2, PAD * (width // PAD + 3)), outside, dtype)
     return Columns(
-        kinds=kinds,
         lines=lines,
         words=lines.view(np.uint64),
-        repeated=np.arange(256, dtype=np.uint64) * np.uint64(0x0101010101010101),
         labels=np.zeros(width + 2, np.int64),
         down=np.full(width + 1, NONE, np.int64),
         up=np.full(width + 1, NONE, np.int64),
@@ -37,24 +36,24 @@ def new_columns(width: int, kinds: NDArray[np.uint8], outside: int) -> Columns:
 
 
 def new_store(width: int) -> Store:
-    """An empty store with room for a few rows."""
-    places = 2 * VERTICES_A_CORNER * (width + 1)
+    """An empty store with room for the row above a part, and one row more."""
+    vertices = np.empty((_PLACES_A_CORNER * (width + 1), VERTEX_FIELDS), np.int32)
     return Store(
-        vertices=np.empty((places, VERTEX_FIELDS), np.int32),
-        content=np.empty(places, np.int64),
+        vertices=vertices,
+        sums=vertices.view(np.int64),
         components=np.empty((2 * (width + 1), COMPONENT_FIELDS), np.int64),
-        counts=np.array([NONE, 0, 0, 0, 0], np.int64),
+        counts=np.zeros(3, np.int64),
     )
 
 
 def make_room(store: Store) -> Store:
-    """The store with room for another row at least; arrays that are more than half full are doubled."""
-    vertices, content, components = store.vertices, store.content, store.components
-    if 2 * int(store.counts[USED] - store.counts[FREED]) > len(vertices):
-        vertices, content = _doubled(vertices), _doubled(content)
-    if 2 * int(store.counts[LABELS]) > len(components):
+    """The store with room for another row at least; arrays that are half full are doubled."""
+    vertices, components = store.vertices, store.components
+    if 2 * int(store.counts[USED]) >= len(vertices):
+        vertices = _doubled(vertices)
+    if 2 * int(store.counts[LABELS]) >= len(components):
         components = _doubled(components)
-    return store._replace(vertices=vertices, content=content, components=components)
+    return store._replace(vertices=vertices, sums=vertices.view(np.int64), components=components)
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:

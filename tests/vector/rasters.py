@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import rasterio.features
@@ -38,11 +39,11 @@ def trace(
     *,
     scores: NDArray[np.uint8] | None = None,
     background: int | None = BACKGROUND,
-    origin: tuple[int, int] = (0, 0),
+    **settings: Any,
 ) -> RingBatch:
-    """All components of a raster fed in strips that end at the rows `cuts`."""
+    """All components of a raster fed in strips that end at the rows `cuts`; `settings` are those of Polygonizer."""
     height, width = raster.shape
-    polygonizer = Polygonizer(width, height, background=background, origin=origin)
+    polygonizer = Polygonizer(width, height, background=background, **settings)
     rows = sorted({0, height, *(cut % height for cut in cuts)})
     parts = [polygonizer.feed(raster[a:b], None if scores is None else scores[a:b]) for a, b in pairwise(rows)]
     return join([batch for part in [*parts, polygonizer.finish()] for batch in part])

@@ -10,11 +10,14 @@ import rasterio
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from geoseg.vector import polygonize
 from geoseg.vector.outlines import RingBatch
 from geoseg.vector.polygonize import Polygonizer
+from geoseg.vector.spool import Spool
 from tests.vector.rasters import (
+    BACKGROUND,
     NODATA,
     as_multiset,
     class_rasters,
@@ -61,16 +64,138 @@ def test_strips_of_any_height_give_the_same_rows_in_the_same_order(raster, cuts,
     scores = np.random.default_rng(data.draw(st.integers(0, 9))).integers(0, 255, raster.shape, dtype=np.uint8)
     whole, cut = trace(raster, scores=scores), trace(raster, cuts, scores=scores)
     assert wkbs(whole.polygons()) == wkbs(cut.polygons())
+    check_equal(cut, whole)
+
+
+@pytest.mark.parametrize("grouping", ["none", "diagonal", "adjoining"])
+def test_neither_parts_nor_threads_change_a_bit(monkeypatch, grouping):
+    noise = np.random.default_rng(5)
+    raster = np.kron(noise.integers(0, 3, (60, 20), dtype=np.uint8), np.ones((2, 3), np.uint8))
+    raster[noise.random(raster.shape) < 0.2] = 0
+    scores = noise.integers(0, 255, raster.shape, dtype=np.uint8)
+    expected = trace(raster, scores=scores, grouping=grouping)
+    assert len(expected) > 100
+    for rows, threads, cuts in ((1, 1, ()), (1, 2, (50,)), (7, 1, (9, 10)), (7, 3, ()), (32, 4, (1, 119))):
+        monkeypatch.setattr(polygonize, "PART_ROWS", rows)
+        monkeypatch.setattr(polygonize, "PART_PIXELS", rows * raster.shape[1])
+        check_equal(trace(raster, cuts, scores=scores, grouping=grouping, threads=threads), expected)
+
+
+@unhurried
+@given(class_rasters(), CUTS, st.sampled_from(["diagonal", "adjoining"]), st.sampled_from([0, 1, None]))
+def test_strips_of_any_height_give_the_same_groups(raster, cuts, grouping, background):
+    whole = trace(raster, background=background, grouping=grouping)
+    check_equal(trace(raster, cuts, background=background, grouping=grouping), whole)
+    alone = trace(raster, background=background)
+    assert sorted(wkbs(whole.polygons())) == sorted(wkbs(alone.polygons()))
+
+
+def check_equal(batch: RingBatch, expected: RingBatch) -> None:
     for field in fields(RingBatch):
-        assert np.array_equal(getattr(whole, field.name), getattr(cut, field.name)), field.name
+        found, wanted = getattr(batch, field.name), getattr(expected, field.name)
+        assert found.dtype == wanted.dtype
+        assert np.array_equal(found, wanted), field.name
 
 
-def test_rows_closed_within_a_strip_change_nothing(monkeypatch):
-    raster = np.random.default_rng(5).integers(0, 3, (90, 40), dtype=np.uint8)
-    expected = wkbs(trace(raster).polygons())
-    for pixels in (1, 40 * 7):
-        monkeypatch.setattr(polygonize, "CHUNK_PIXELS", pixels)
-        assert wkbs(trace(raster).polygons()) == expected
+@unhurried
+@given(class_rasters(values=(0, 1, 2, 3, 255)), CUTS)
+def test_adjoining_components_of_any_class_are_one_group(raster, cuts):
+    batch = trace(raster, cuts, grouping="adjoining")
+    blocks, count = ndimage.label((raster != BACKGROUND) & (raster != NODATA), np.ones((3, 3)))
+    check_groups(batch, components(raster, batch.polygons()), blocks, count)
+
+
+@unhurried
+@given(class_rasters(values=(0, 1, 2, 3, 255)), CUTS)
+def test_components_of_one_class_that_touch_are_one_group(raster, cuts):
+    batch = trace(raster, cuts, grouping="diagonal")
+    blocks, count = np.zeros(raster.shape, np.int32), 0
+    for value in (1, 2, 3):
+        found, number = ndimage.label(raster == value, np.ones((3, 3)))
+        blocks[found > 0] = found[found > 0] + count
+        count += number
+    check_groups(batch, components(raster, batch.polygons()), blocks, count)
+
+
+def check_groups(batch: RingBatch, numbers: np.ndarray, blocks: np.ndarray, count: int) -> None:
+    """Groups are the `count` blocks (y, x), in the order of their last row and first pixel, and so are members."""
+    group = np.append(batch.group, -1)[numbers]
+    assert len(np.unique(np.column_stack([group.ravel(), blocks.ravel()]), axis=0)) == count + (blocks == 0).any()
+    keys = []
+    for number in range(len(batch)):
+        y, x = np.nonzero(numbers == number)
+        block_y, block_x = np.nonzero(blocks == blocks[y[0], x[0]])
+        keys.append((block_y.max(), block_y[0], block_x[0], y.max(), y[0], x[0]))
+    assert keys == sorted(keys)
+    assert list(batch.group) == sorted(batch.group)
+    assert set(batch.group) == set(range(count))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_diagonal_groups_of_noise_are_those_of_gdal_made_valid(classes):
+    check_diagonal(np.random.default_rng(classes).integers(0, classes, (60, 55), dtype=np.uint8))
+
+
+@unhurried
+@given(class_rasters())
+def test_diagonal_groups_are_those_of_gdal_made_valid(raster):
+    check_diagonal(raster)
+
+
+def check_diagonal(raster: np.ndarray) -> None:
+    batch = trace(raster, (5,), grouping="diagonal")
+    polygons, starts = batch.polygons(), np.flatnonzero(np.diff(batch.group, prepend=-1))
+    groups = (
+        [
+            parts[0] if len(parts) == 1 else shapely.MultiPolygon(list(parts))
+            for parts in np.split(without_collinear(polygons.geometry), starts[1:])
+        ]
+        if len(batch)
+        else []
+    )
+    mask = (raster != BACKGROUND) & (raster != NODATA)
+    found = list(rasterio.features.shapes(raster, mask=mask, connectivity=8))
+    geometry = shapely.make_valid(np.array([shapely.geometry.shape(shape) for shape, _ in found], dtype=object))
+    expected = as_multiset([int(value) for _, value in found], without_collinear(geometry))
+    assert as_multiset(polygons.class_id[starts], np.array(groups, dtype=object)) == expected
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.int64, np.uint64])
+def test_other_integers_give_the_same_as_bytes(dtype):
+    raster = np.random.default_rng(1).integers(0, 4, (50, 47), dtype=np.uint8)
+    raster[:20] = np.kron(raster[:10, :40], np.ones((2, 2), np.uint8))[:20, :47]
+    expected = trace(raster, nodata=3)
+    check_equal(trace(raster.astype(dtype), (20,), nodata=3), expected)
+    assert trace(raster == 1).class_id.tolist() == [1] * len(trace((raster == 1).astype(np.uint8)))
+
+
+@pytest.mark.parametrize("first", [np.uint8, np.int16])
+def test_strips_may_become_wider(first):
+    polygonizer = Polygonizer(3, 2, background=0)
+    batches = polygonizer.feed(np.array([[1, 2, 0]], first))
+    batches += polygonizer.feed(np.array([[1, 70_000, -5]], np.int32)) + polygonizer.finish()
+    assert [(int(i), int(n)) for batch in batches for i, n in zip(batch.class_id, batch.pixels, strict=True)] == [
+        (2, 1),
+        (1, 2),
+        (70_000, 1),
+        (-5, 1),
+    ]
+
+
+def test_instances_keep_their_numbers():
+    ids = np.arange(1_000_000, dtype=np.int32).reshape(1000, 1000) + 7
+    raster = np.kron(ids, np.ones((1, 2), np.int32))
+    batch = trace(raster, (300,), nodata=-1)
+    assert np.array_equal(batch.class_id, ids.ravel())
+    assert (batch.pixels == 2).all()
+    assert batch.ring_offsets[-1] == len(batch.points)
+
+
+def test_ids_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="go from 0 to 4294967296; expected -2147483648 to 2147483647"):
+        Polygonizer(2, 1, background=0).feed(np.array([[0, 1 << 32]]))
+    with pytest.raises(ValueError, match="dtype float32; expected integers"):
+        Polygonizer(1, 1, background=0).feed(np.zeros((1, 1), np.float32))
 
 
 @unhurried
@@ -245,18 +370,16 @@ def test_an_empty_raster_gives_an_empty_batch():
 
 
 def test_memory_does_not_grow_with_rows():
-    polygonizer = Polygonizer(256, 64 * 200, background=0)
+    spool = Spool()
+    polygonizer = Polygonizer(256, 64 * 200, background=0, spool=spool)
     noise = np.random.default_rng(0)
-
-    def room() -> int:
-        return sum(array.nbytes for array in polygonizer._store)
 
     sizes = []
     for _ in range(200):
         strip = (noise.random((64, 256)) < 0.4).astype(np.uint8)
         strip[:2] = 0
         polygonizer.feed(strip)
-        sizes.append(room())
+        sizes.append(spool.held)
     assert sizes[-1] == sizes[20]
 
 
