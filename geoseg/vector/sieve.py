@@ -77,14 +77,14 @@ class Sieve:
     def feed(self, class_ids: NDArray[np.uint8], scores: NDArray[np.uint8] | None = None) -> Strips:
         """The rows that are final, as strips of classes (y, x) with their scores, None where there are none.
 
-        Raises ValueError where the strip does not fit the raster, or only some strips come with scores.
+        Raises ValueError where the strip does not fit the raster, is not of uint8, or only some come with scores.
         """
         self._check(class_ids, scores)
         self._scored = scores is not None
         if scores is not None and len(scores):
             self._scores.append(np.ascontiguousarray(scores, np.uint8))
         self._fed += len(class_ids)
-        flagged = np.ascontiguousarray(class_ids, np.uint8), np.ones(len(class_ids), np.bool_)
+        flagged = np.ascontiguousarray(class_ids), np.ones(len(class_ids), np.bool_)
         for step in self._passes:
             flagged = step.feed(*flagged)
         return self._with_scores(flagged)
@@ -120,6 +120,8 @@ class Sieve:
         if class_ids.ndim != 2 or class_ids.shape[1] != self._width or class_ids.shape[0] > rows:
             expected = f"expected {self._width} columns and at most {rows} rows"
             raise ValueError(f"a strip of shape {class_ids.shape} (y, x) does not fit: {expected}")
+        if class_ids.dtype != np.uint8:
+            raise ValueError(f"classes are {class_ids.dtype}; expected uint8, for instances are not merged")
         if scores is not None and scores.shape != class_ids.shape:
             raise ValueError(f"scores have shape {scores.shape}; expected that of the classes, {class_ids.shape}")
         if self._scored not in (None, scores is not None):

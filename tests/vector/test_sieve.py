@@ -245,6 +245,8 @@ def test_strips_that_do_not_fit_are_refused():
     strip = np.zeros((2, 4), np.uint8)
     with pytest.raises(ValueError, match="4 columns and at most 3 rows"):
         sieve.feed(np.zeros((4, 4), np.uint8))
+    with pytest.raises(ValueError, match="classes are int32; expected uint8"):
+        sieve.feed(strip.astype(np.int32))
     with pytest.raises(ValueError, match="expected that of the classes"):
         sieve.feed(strip, np.zeros((1, 4), np.uint8))
     sieve.feed(strip)
