@@ -49,9 +49,9 @@ def _exactness(asked: argparse.Namespace) -> list[Table]:
 def _squaring(asked: argparse.Namespace) -> list[Table]:
     if asked.labels is None:
         return [Table("squaring", [], notes=["needs real footprints: --labels FOLDER"])]
-    from squaring import squaring
+    from vector_squaring import squaring_table
 
-    return [Table(f"squaring: the footprints of {asked.labels}", squaring(asked.labels))]
+    return [squaring_table(asked.labels)]
 
 
 def _memory(asked: argparse.Namespace) -> list[Table]:
