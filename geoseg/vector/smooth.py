@@ -7,7 +7,7 @@ curve next to it may begin there; so does a corner where the raster or its data 
 
 A corner is rounded only where the closed triangle p, b, q holds no corner of the raster that an outline turns at, but
 for exact vertices of the same arc between a and c. No other line enters such a triangle (see `simplify`), so no two of
-them overlap, and the curves, which stay inside, do not cross. All points are multiples of 1/2048 of a pixel, computed
+them overlap, and the curves, which stay inside, do not cross. All points are multiples of 1/8192 of a pixel, computed
 without rounding: both sides of an arc come to the same bits, and what is true of the geometry is true of the numbers.
 """
 
@@ -25,9 +25,10 @@ from geoseg.vector.outlines import RawPolygons, RingBatch
 CELL = 256  # pixels; metres per pixel are taken from the middle of the cell that a corner lies in
 _SHARES = 64  # of half a side: p and q are so many parts of it away from b
 _FINE = 2 * _SHARES  # parts of a pixel of which p and q are whole numbers
-_PIECES = 4  # of a curve; half as many where a quarter of the distance asked suffices
+_PIECES = 8  # of a curve at the most
+_ERROR = 1 / 16  # pixels between a curve and its pieces, where there may be enough of them
 _SHARP = 4  # shares below which a corner stays
-_FLAT = 1 / 32  # of the distance asked; a curve that stays closer to its corner is not worth its points
+_FLAT = 1 / 32  # pixels; a curve that stays closer to its corner is not worth its points
 
 
 def smooth(batch: RingBatch, exact: RingBatch, corners: CornerMap, ground: Ground, tolerance_m: float) -> RawPolygons:
@@ -49,7 +50,7 @@ def smooth(batch: RingBatch, exact: RingBatch, corners: CornerMap, ground: Groun
     still = batch.node | (batch.beside == corners.nodata)
     lines = (batch.points - origin, batch.node, batch.ring_offsets)
     shares = _share(lines, (exact.points - origin, exact.ring_offsets, places, still), bounds, corners.bits)
-    points, ring_offsets = _draw(lines, shares, bounds)
+    points, ring_offsets = _draw(lines, shares)
     geometry = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON, points / (_FINE * _PIECES**2) + origin, (ring_offsets, batch.polygon_offsets)
     )
@@ -128,14 +129,12 @@ def _largest(
 ) -> int:
     """The largest share with which a corner's curve stays close enough; 0 where it is not worth its points."""
     a, b, c = corner
-    away = 0.0
-    for axis in range(2):
-        span = _reach(points, node, b, a, axis) + _reach(points, node, b, c, axis)
-        away += (span / bound[axis]) ** 2
-    away = np.sqrt(away) / 8  # of the curve from its corner, in tolerances, where it takes half of either side
-    if not away >= _FLAT:
+    across = (_reach(points, node, b, a, 0) + _reach(points, node, b, c, 0)) / 8
+    down = (_reach(points, node, b, a, 1) + _reach(points, node, b, c, 1)) / 8
+    if across * across + down * down < _FLAT**2:
         return 0
-    return int(_SHARES * min(1.0, 1.0 / away))
+    away = np.sqrt((across / bound[0]) ** 2 + (down / bound[1]) ** 2)  # in tolerances, with all shares
+    return int(_SHARES * min(1.0, 1.0 / away)) if away > 0 else 0
 
 
 @compiled
@@ -177,7 +176,6 @@ def _own(
 def _draw(
     lines: tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]],
     shares: NDArray[np.int64],
-    bounds: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Points of closed rings, in parts of `_FINE * _PIECES ** 2` of a pixel, and where the rings begin."""
     points, node, ring_offsets = lines
@@ -189,11 +187,7 @@ def _draw(
         for b in range(start, stop):
             corner = ((b - 1 if b > start else stop - 1), b, b + 1)
             triangle = _triangle(points, node, corner, shares[b])
-            pieces = _PIECES
-            if shares[b] == 0:
-                pieces = 0
-            elif _distance(triangle, bounds[b]) <= 1 / 4:
-                pieces = _PIECES // 2
+            pieces = _pieces(triangle) if shares[b] else 0
             for step in range(pieces + 1):
                 x, y = _on_curve(triangle, step, max(pieces, 1))
                 if count > offsets[ring] and drawn[count - 1, 0] == x and drawn[count - 1, 1] == y:
@@ -208,11 +202,14 @@ def _draw(
 
 
 @compiled
-def _distance(triangle: tuple[int, int, int, int, int, int], bound: NDArray[np.float64]) -> float:
-    """How far a curve stays from its corner, in tolerances."""
+def _pieces(triangle: tuple[int, int, int, int, int, int]) -> int:
+    """In how many pieces a curve is drawn; it is as far from its corner as one piece would be from it."""
     px, py, x, y, qx, qy = triangle
-    across, down = (px - 2 * x + qx) / bound[0], (py - 2 * y + qy) / bound[1]
-    return float(np.sqrt(across * across + down * down) / (4 * _FINE))
+    away = np.sqrt(float((px - 2 * x + qx) ** 2 + (py - 2 * y + qy) ** 2)) / (4 * _FINE)
+    pieces = 2
+    while pieces < _PIECES and away > _ERROR * pieces * pieces:
+        pieces *= 2
+    return pieces
 
 
 @compiled
