@@ -80,8 +80,9 @@ def outlines(scene: Path, folder: Path) -> dict[str, geopandas.GeoDataFrame]:
     geoseg("predict", scene, "--task", "buildings", "--raster", raster)
     found = {}
     for name, (_, words) in PANELS.items():
-        geoseg("vectorize", raster, "-o", folder / f"{name}.gpkg", *words)
-        found[name] = geopandas.read_file(folder / f"{name}.gpkg")
+        path = folder / f"{name}.fgb"
+        geoseg("vectorize", raster, "-o", path, *words)
+        found[name] = geopandas.read_file(path)
     return found
 
 
