@@ -117,6 +117,6 @@ def torn_edges(geometry: Polygons) -> int:
     alone, count = np.unique(edges, axis=0, return_counts=True)
     alone = alone[count == 1]
     low, high = points.min(axis=0), points.max(axis=0)
-    same = alone[:, :2] == alone[:, 2:]
-    framed = (same & ((alone[:, :2] == low) | (alone[:, :2] == high))).any(axis=1)
+    ends = alone.reshape(-1, 2, 2)
+    framed = ((ends == low) | (ends == high)).any(axis=2).all(axis=1)  # along the raster's frame, or across its corner
     return int((~framed).sum())
