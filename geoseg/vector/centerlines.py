@@ -70,7 +70,7 @@ class LineTracer:
         self._classes, self._ground, self._origin = classes, ground, origin
         self._sizes = _row_sizes(ground, (height, width), origin)
         self._reach = Reach.of(self._settings.max_width_m, self._settings.hole_m, self._sizes)
-        self._step = max(_LEAST_ROWS, self._reach.halo)
+        self._step = _rows_at_a_time(self._reach)
         self._rows = self._done = 0  # rows fed so far; rows whose skeleton is known
         self._held = np.full((self._step + 2 * self._reach.halo, width), nodata, np.uint8)  # from row _done - halo on
         self._scores: NDArray[np.uint8] | None = None  # of the same rows
@@ -153,6 +153,11 @@ class LineTracer:
         if self._scores is None:
             return found, np.zeros(len(found.y), np.uint8)
         return found, self._scores[found.y - (self._done - halo), found.x]
+
+
+def _rows_at_a_time(reach: Reach) -> int:
+    """How many rows' skeleton is made at a time: enough to be worth the rows around them."""
+    return max(_LEAST_ROWS, reach.halo)
 
 
 def _row_sizes(ground: Ground, shape: tuple[int, int], origin: tuple[int, int]) -> NDArray[np.float64]:

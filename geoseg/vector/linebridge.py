@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geoseg.vector.linegraph import NONE
-from geoseg.vector.linenet import Net
+from geoseg.vector.linenet import Net, mean_width
 from geoseg.vector.lineshape import Frame, Lines
 
 _ASTRAY = np.cos(np.radians(35))  # how far from straight ahead the other end may lie
@@ -31,13 +31,13 @@ def bridge(lines: Lines, net: Net, frame: Frame, gap_m: float) -> NDArray[np.int
     Two ends are joined where each is the other's nearest of all that it points at, where the road between them is
     missing for no more than `gap_m` metres, and where no other line passes between.
     """
-    tips = _free(lines, net)
+    tips = _free(lines, net, frame)
     if len(tips.end) < 2 or gap_m <= 0:
         return np.empty((0, 2), np.int64)
     one, other = _candidates(tips, frame, gap_m)
     met = ~_crossed(tips, lines, one, other)
     one, other = one[met], other[met]
-    size = frame.sizes[np.minimum(tips.place[one, 1].astype(np.int64), len(frame.sizes) - 1)]
+    size = _sizes(tips.place[one], frame)
     distance = np.hypot(*((tips.place[other] - tips.place[one]) * size).T)
     order = np.lexsort((other, one, distance))
     nearest = _nearest(len(tips.end), one[order], other[order])
@@ -45,14 +45,25 @@ def bridge(lines: Lines, net: Net, frame: Frame, gap_m: float) -> NDArray[np.int
     return np.column_stack([tips.end[one[mutual]], tips.end[other[mutual]]])
 
 
-def _free(lines: Lines, net: Net) -> _Tips:
-    """The ends that end nowhere, but for those that the raster's edge cuts, by line."""
+def _free(lines: Lines, net: Net, frame: Frame) -> _Tips:
+    """The ends that end nowhere, but for those that the raster's edge cuts, by line.
+
+    They are told where they are half a line's width before the road's end.
+    """
     node = lines.nodes
     free = node != NONE
     free[free] = (net.degree[node[free]] == 1) & ~net.at_edge[node[free]]
     line, side = np.nonzero(free)
-    radius = net.radius[node[free]]
-    return _Tips(lines.ends[line, side], line, lines.tips[line, side], lines.aims[line, side], radius)
+    radius, half = net.radius[node[free]], mean_width(lines.sums)[line] / 2
+    place, aim = lines.tips[line, side], lines.aims[line, side]
+    size = _sizes(place, frame)
+    ahead = np.maximum(0.0, radius - half)
+    return _Tips(lines.ends[line, side], line, place + aim * ahead[:, None] / size, aim, radius - ahead)
+
+
+def _sizes(places: NDArray[np.float64], frame: Frame) -> NDArray[np.float64]:
+    """Metres per pixel along x and y at each place, shape (place, 2)."""
+    return frame.sizes[np.clip(places[:, 1].astype(np.int64), 0, len(frame.sizes) - 1)]
 
 
 def _candidates(tips: _Tips, frame: Frame, gap_m: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -62,7 +73,7 @@ def _candidates(tips: _Tips, frame: Frame, gap_m: float) -> tuple[NDArray[np.int
     one, other = shapely.STRtree(points).query(points, predicate="dwithin", distance=farthest)
     once = (one < other) & (tips.line[one] != tips.line[other])
     one, other = one[once], other[once]
-    size = frame.sizes[np.minimum(tips.place[one, 1].astype(np.int64), len(frame.sizes) - 1)]
+    size = _sizes(tips.place[one], frame)
     way = (tips.place[other] - tips.place[one]) * size
     distance = np.hypot(*way.T)
     straight = _ASTRAY * distance

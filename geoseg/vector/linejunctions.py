@@ -7,20 +7,20 @@ from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
 from geoseg.vector.linegraph import NONE, Graph, Walk
-from geoseg.vector.linenet import Net
+from geoseg.vector.linenet import CROSSING, Net
 
 _ARM = 3.0  # radii of a junction, from its middle, up to which a road tells where it leads to
 _LEAST = 3  # pixels of a road that tell where it leads to, at least
-_HELD = 0.1  # how much a junction stays where the skeleton has it, beside one road that leads past it
+_HELD = 0.02  # how much a junction stays where the skeleton has it, beside one road that leads past it
 
 
-def aligned(graph: Graph, net: Net, sizes: NDArray[np.float64], walk: Walk) -> Net:
-    """The net with its junctions moved, within their radius, to where the roads around lead to.
+def aligned(graph: Graph, net: Net, sizes: NDArray[np.float64], walk: Walk, most: float = 1.0) -> Net:
+    """The net with its junctions moved, by `most` radii, to where the roads around lead to; farther ones stay.
 
     That is where the sum of squared distances from the roads' straight continuations is least. `sizes` (y, 2) are
     metres per pixel along x and y in the raster's rows.
     """
-    return net._replace(point=_aligned(graph, net, sizes, walk))
+    return net._replace(point=_aligned(graph, net, sizes, walk, most))
 
 
 @compiled
@@ -69,6 +69,7 @@ def _aligned(
     net: Net,
     sizes: NDArray[np.float64],
     walk: Walk,
+    most: float,
 ) -> NDArray[np.float64]:
     """The places of all nodes (node, 2)."""
     point = net.point.copy()
@@ -83,6 +84,8 @@ def _aligned(
             end = net.of_node[place]
             if not net.alive[end // 2] or net.onward[end] != NONE:
                 continue
+            if net.degree[net.node[net.mate[end]]] > 2 and net.length[end] <= CROSSING * radius:
+                continue  # between two halves of one crossing
             count, middle_x, middle_y, way_x, way_y = _arm(graph, end, ring, walk)
             long = np.hypot(way_x, way_y)
             if count < _LEAST or long == 0:
@@ -96,7 +99,7 @@ def _aligned(
             y += off * across_y
         spread = xx * yy - xy * xy
         move_x, move_y = (yy * x - xy * y) / spread, (xx * y - xy * x) / spread
-        if np.hypot(move_x, move_y) <= radius:
+        if np.hypot(move_x, move_y) <= most * radius:
             point[node, 0] += move_x / row[0]
             point[node, 1] += move_y / row[1]
     return point

@@ -12,48 +12,52 @@ from numpy.typing import NDArray
 from geoseg.core.compiled import compiled
 
 OUT, IN, NONE = 0, 1, 2
+_SEEN = 3
 
 
 @compiled
 def fill_holes(mask: NDArray[np.uint8], most: NDArray[np.int64], extent: int) -> None:
     """Fill, in place, the holes of at most `most` (y,) pixels, by their topmost row, and no longer than `extent`.
 
-    A hole is a component of OUT pixels, joined by their sides, with IN all around: none beside NONE, or on the rim.
+    A hole is a component of OUT pixels, joined by their sides, with IN all around: none on the rim, and no more than a
+    third of its sides beside NONE.
     """
     height, width = mask.shape
     members = np.empty((most.max() + 4, 2), np.int64)
     for y in range(1, height - 1):
         for x in range(1, width - 1):
-            if mask[y, x] != OUT or mask[y - 1, x] != IN or mask[y, x - 1] != IN or most[y] < 1:
+            if mask[y, x] != OUT or mask[y - 1, x] == OUT or mask[y, x - 1] == OUT or most[y] < 1:
                 continue
-            mask[y, x] = IN
+            mask[y, x] = _SEEN
             members[0, 0], members[0, 1] = y, x
             count = _flood(mask, members, most[y], extent)
-            for place in range(-count):
-                mask[members[place, 0], members[place, 1]] = OUT
+            for place in range(abs(count)):
+                mask[members[place, 0], members[place, 1]] = IN if count > 0 else OUT
 
 
 @compiled
 def _flood(mask: NDArray[np.uint8], members: NDArray[np.int64], most: int, extent: int) -> int:
-    """How many OUT pixels are joined with the first of `members`, which become IN; negative where that is no hole."""
+    """How many OUT pixels are joined with the first of `members`, negative where that is no hole; all become _SEEN."""
     height, width = mask.shape
     top, left, right = members[0, 0], members[0, 1], members[0, 1]
-    count, done = 1, 0
+    count, done, sides, unknown = 1, 0, 0, 0
     while done < count:
         y, x = members[done, 0], members[done, 1]
         done += 1
         for dy, dx in ((-1, 0), (0, 1), (1, 0), (0, -1)):
             row, column = y + dy, x + dx
-            if mask[row, column] == IN:
+            if mask[row, column] != OUT:
+                sides += mask[row, column] != _SEEN
+                unknown += mask[row, column] == NONE
                 continue
             left, right = min(left, column), max(right, column)
             rim = row <= 0 or row >= height - 1 or column <= 0 or column >= width - 1
-            if rim or mask[row, column] == NONE or row < top or max(row - top, right - left) >= extent or count == most:
+            if rim or row < top or max(row - top, right - left) >= extent or count == most:
                 return -count
-            mask[row, column] = IN
+            mask[row, column] = _SEEN
             members[count, 0], members[count, 1] = row, column
             count += 1
-    return count
+    return count if 3 * unknown <= sides else -count
 
 
 @compiled
@@ -161,14 +165,14 @@ def _near(
 
 
 @compiled
-def _spread(mask: NDArray[np.uint8], wide: NDArray[np.bool_], steps: int) -> None:
-    """Carry `wide`, in place, so many steps on through what is IN, to the eight neighbours at each."""
+def _spread(mask: NDArray[np.uint8], area: NDArray[np.bool_], steps: int) -> None:
+    """Carry `area`, in place, so many steps on through what is IN, to the eight neighbours at each."""
     height, width = mask.shape
     places = np.empty((mask.size, 2), np.int32)
     count = start = 0
     for y in range(height):
         for x in range(width):
-            if wide[y, x]:
+            if area[y, x]:
                 places[count, 0], places[count, 1] = y, x
                 count += 1
     for _ in range(steps):
@@ -177,8 +181,8 @@ def _spread(mask: NDArray[np.uint8], wide: NDArray[np.bool_], steps: int) -> Non
             y, x = places[place, 0], places[place, 1]
             for v in range(max(0, y - 1), min(height, y + 2)):
                 for u in range(max(0, x - 1), min(width, x + 2)):
-                    if mask[v, u] == IN and not wide[v, u]:
-                        wide[v, u] = True
+                    if mask[v, u] == IN and not area[v, u]:
+                        area[v, u] = True
                         places[count, 0], places[count, 1] = v, u
                         count += 1
         start = end
@@ -189,9 +193,9 @@ def too_wide(
 ) -> NDArray[np.bool_]:
     """Where an area is too wide for a line, bool (y, x).
 
-    That is where discs of `radius` metres fit between OUT pixels, and what of IN is at most `spread` steps from
-    there: the corners that discs leave. `sizes` (y, 2) are metres per pixel along x and y; `reach` pixels hold the
-    radius, and one half more.
+    That is where discs of `radius` metres fit between OUT pixels, and the corners that discs leave: what of IN is at
+    most `spread` steps from there, and more from all the rest. `sizes` (y, 2) are metres per pixel along x and y;
+    `reach` pixels hold the radius, and one half more.
     """
     middle: NDArray[np.bool_] = (mask == IN) & ~_near(mask, rows_to(mask, OUT, reach + 1), sizes, radius, reach)
     if not middle.any():
@@ -199,5 +203,9 @@ def too_wide(
     wide: NDArray[np.bool_] = middle | _near(
         mask, rows_to(middle.astype(np.uint8), IN, reach + 1), sizes, radius, reach
     )
-    _spread(mask, wide, spread)
-    return wide
+    corners: NDArray[np.bool_] = wide.copy()
+    _spread(mask, corners, spread)
+    narrow = (mask == IN) & ~corners
+    _spread((corners & ~wide).astype(np.uint8), narrow, spread)
+    corners &= ~narrow
+    return corners

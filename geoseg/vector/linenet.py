@@ -14,6 +14,7 @@ from geoseg.vector.linegraph import NONE, Graph, Walk
 from geoseg.vector.linepieces import CLEAR_PIXELS, CLEAR_WIDTH, PIXELS, WIDTH
 from geoseg.vector.skeleton import MICRO
 
+CROSSING = 4.0  # radii of a junction, at most, from which on another one is not half of the same crossing
 _LOOP = 4.0  # a way round and back to a node that is no longer than so many radii of it is no road round a block
 
 
@@ -244,7 +245,7 @@ def _is_crossing(net: Net, end: int, crossing: NDArray[np.float64], sizes: NDArr
     size = sizes[min(len(sizes) - 1, max(0, int(net.point[one, 1])))]
     way = (crossing[one] - crossing[other]) * size
     apart = np.hypot(way[0], way[1])
-    return bool(apart <= radius and net.length[end] <= 3 * radius)
+    return bool(apart <= radius and net.length[end] <= CROSSING * radius)
 
 
 @compiled

@@ -14,6 +14,8 @@ from geoseg.vector.linepieces import Nodes, Pieces
 from geoseg.vector.lineshape import Frame, Lines, shape
 from geoseg.vector.skeleton import Skeleton, joined, taken
 
+_CROSSING = 2.0  # radii of a junction within which a crossing may be that it is half of
+
 
 class Network:
     """Centre pixels from top to bottom, kept as chains of steps, a byte a pixel."""
@@ -48,7 +50,7 @@ class Network:
         sizes, walk = frame.sizes, frame.walk
         graph = linegraph.assemble(nodes, pieces, walk)
         net = clean(graph, sizes, walk, limits)
-        net = contracted(net, aligned(graph, net, sizes, walk).point, sizes)
+        net = contracted(net, aligned(graph, net, sizes, walk, _CROSSING).point, sizes)
         graph, net = blunt(graph, aligned(graph, net, sizes, walk), sizes, walk)
         lines = shape(graph, net, frame)
         pairs = bridge(lines, net, frame, gap_m)

@@ -262,17 +262,32 @@ def _aim(points: NDArray[np.float64], size: NDArray[np.float64], reach: float) -
 @compiled
 def _to_edge(point: NDArray[np.float64], along: NDArray[np.float64], extent: tuple[float, float, float]) -> None:
     """Move a point, in place, along a direction in pixels to the raster's edge, or half a pixel where that is far."""
-    nearest = np.inf
+    nearest, side = np.inf, NONE
     for axis in range(2):
-        if along[axis] > 0:
-            nearest = min(nearest, (extent[axis] - point[axis]) / along[axis])
-        elif along[axis] < 0:
-            nearest = min(nearest, -point[axis] / along[axis])
+        if along[axis] == 0:
+            continue
+        far = ((extent[axis] if along[axis] > 0 else 0.0) - point[axis]) / along[axis]
+        if far < nearest:
+            nearest, side = far, axis
     long = np.hypot(along[0], along[1])
     if nearest * long > _SNAP:
-        nearest = 0.5 / long if long > 0 else 0.0
+        nearest, side = 0.5 / long if long > 0 else 0.0, NONE
     for axis in range(2):
         point[axis] = min(extent[axis], max(0.0, point[axis] + nearest * along[axis]))
+    if side != NONE:
+        point[side] = extent[side] if along[side] > 0 else 0.0
+
+
+@compiled
+def _lengthen(point: NDArray[np.float64], way: NDArray[np.float64], extent: tuple[float, float, float]) -> None:
+    """Move a point, in place, so far in pixels, but not out of the raster."""
+    share = 1.0
+    for axis in range(2):
+        beyond = max(point[axis] + way[axis] - extent[axis], -point[axis] - way[axis])
+        if beyond > 0:
+            share = min(share, 1 - beyond / abs(way[axis]))
+    for axis in range(2):
+        point[axis] = min(extent[axis], max(0.0, point[axis] + share * way[axis]))
 
 
 @compiled
@@ -321,7 +336,7 @@ def _draw(
             if net.degree[node] == 1 and net.at_edge[node]:
                 _to_edge(point, aim / size, extent)
             elif net.degree[node] == 1:
-                point += aim * net.radius[node] / size
+                _lengthen(point, aim * net.radius[node] / size, extent)
         drawn[count : count + len(kept)] = kept
         counts[line] = len(kept)
         count += len(kept)

@@ -72,9 +72,9 @@ class Reach:
         disc = int(radius / smallest + 0.5) + 1
         spread = int(np.ceil(_CORNER * disc))
         iterations = int(np.ceil(2**0.5 * disc)) + 2
-        carry = disc + 2
+        carry = 2 * disc + 2  # enough for a disc to fit beside a road that runs along the edge
         hole = int(_LONG * hole_m / smallest)
-        halo = hole + carry + 2 * (2 * disc + spread) + 2 * iterations + 2 * disc + _TANGENT + 2
+        halo = hole + carry + 2 * (2 * disc + 2 * spread) + 2 * iterations + 2 * disc + _TANGENT + 2
         return cls(max(max_width_m, 2 * largest), radius, disc, spread, carry, iterations, hole_m, hole, halo)
 
 
