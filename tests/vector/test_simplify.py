@@ -126,6 +126,20 @@ def test_polygons_can_be_simplified_as_soon_as_they_end(raster, cuts, tolerance,
             assert np.array_equal(getattr(streamed, name), getattr(simple, name)), name
 
 
+@pytest.mark.parametrize("tolerance", [0.75, 1.5, 3.0])
+def test_nothing_below_a_polygon_counts(tolerance):
+    raster = np.random.default_rng(0).integers(1, 4, (40, 40), dtype=np.uint8)
+    batch = trace(raster, background=None)
+    for number in range(len(batch)):
+        alone = batch.take(np.arange(len(batch)) == number)
+        seen = []
+        for unknown in (0, 0xFFFFFFFFFFFFFFFF):
+            corners = corners_of(raster, None)
+            corners.bits[alone.points[:, 1].max() + 1 :] = unknown
+            seen.append(simplify(alone, corners, METRES, tolerance).points)
+        assert np.array_equal(*seen)
+
+
 @unhurried
 @given(class_rasters(), TOLERANCES)
 def test_rings_keep_their_nodes_what_is_beside_them_and_four_points(raster, tolerance):
@@ -200,6 +214,7 @@ def test_what_is_closer_than_the_tolerance_stays_apart():
     [
         ["1111", "1051", "1111"],  # a hole that is half background and half nodata: no arc lies between these
         ["111111", "100551", "100551", "111111"],
+        ["11111", "15001", "15511", "15551", "11111"],
         ["1111", "1231", "1111"],
         ["11111", "12231", "12231", "11111"],
         ["1122", "1332", "1122"],  # two areas between the same two nodes
@@ -210,7 +225,7 @@ def test_what_is_closer_than_the_tolerance_stays_apart():
 def test_areas_between_two_nodes_do_not_collapse(rows):
     raster = np.array([[255 if value == "5" else int(value) for value in row] for row in rows], np.uint8)
     for turned in (raster, raster.T, raster[::-1], raster[:, ::-1], np.rot90(raster), np.kron(raster, np.eye(3) < 2)):
-        for tolerance in (1.0, 2.0, 100.0):
+        for tolerance in (1.0, 2.0, 3.0, 100.0):
             batch, simple = simplified(np.ascontiguousarray(turned.astype(np.uint8)), tolerance)
             check_same_areas(batch.polygons().geometry, simple.polygons().geometry)
 
