@@ -11,6 +11,8 @@ from geoseg.vector.outlines import RingBatch, counted
 from geoseg.vector.rings import Rings, interleave
 from geoseg.vector.trace import CLASS, EDGE, FIRST_X, FIRST_Y, GROUP, LAST_Y, PIXELS, SCORES
 
+UNSCORED = -1
+
 
 class Keys(NamedTuple):
     """What components are ordered by, arrays of shape (component,), the last of them first.
@@ -43,6 +45,24 @@ class Closed(NamedTuple):
         rings = interleave(self.rings, other.rings, order)
         return Closed(components[order], group_first[order], group_last[order], rings)
 
+    def cut(self, place: int) -> tuple[Closed, Closed]:
+        """The components before a place, and those from it on; they share memory."""
+        return self._run(0, place), self._run(place, len(self.components))
+
+    def _run(self, start: int, stop: int) -> Closed:
+        rings, run = self.rings, slice(start, stop)
+        first, last = int(rings.polygon_offsets[start]), int(rings.polygon_offsets[stop])
+        points = slice(int(rings.ring_offsets[first]), int(rings.ring_offsets[last]))
+        outlines = Rings(
+            rings.points[points],
+            rings.node[points],
+            rings.beside[points],
+            rings.ring_offsets[first : last + 1] - points.start,
+            rings.polygon_offsets[start : stop + 1] - first,
+            rings.enclosed[first:last],
+        )
+        return Closed(self.components[run], self.group_first[run], self.group_last[run], outlines)
+
     def batch(self, scored: bool) -> RingBatch:
         """The same as a batch; without scores their sum is -1."""
         fields, rings = self.components, self.rings
@@ -61,7 +81,15 @@ class Closed(NamedTuple):
         )
 
 
-UNSCORED = -1
+def spliced(small: Closed, large: list[Closed]) -> list[Closed]:
+    """All components in order, with each of the large groups by itself."""
+    runs = []
+    for group in sorted(large, key=lambda closed: (closed.group_last[0], closed.group_first[0])):
+        later = small.group_last > group.group_last[0]
+        later |= (small.group_last == group.group_last[0]) & (small.group_first > group.group_first[0])
+        before, small = small.cut(len(later) - int(later.sum()))
+        runs += [before, group]
+    return [*runs, small]
 
 
 def group_keys(components: NDArray[np.int64]) -> Keys:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from geoseg.core.compiled import compiled
 from geoseg.vector import rings, trace
@@ -89,9 +89,9 @@ class Part(NamedTuple):
 class Tracer:
     """Traces one part after another in memory of its own; two threads need two."""
 
-    def __init__(self, width: int, values: Values, dtype: type[np.uint8] | type[np.int32]) -> None:
-        """Expect rows of `width` pixels."""
-        self._values = values
+    def __init__(self, width: int, values: Values, dtype: DTypeLike, origin: tuple[int, int]) -> None:
+        """Expect rows of `width` pixels; `origin` (x, y) is the first corner of the raster."""
+        self._values, self._origin = values, origin
         self._columns = new_columns(width, values.nodata, dtype)
         self._store = new_store(width)
 
@@ -113,7 +113,7 @@ class Tracer:
         keys = group_keys(components)
         order = np.lexsort(keys)
         components = components[order]
-        outlines = rings.close(self._store, components[:, HEAD].copy(), components[:, VERTICES].copy())
+        outlines = rings.close(self._store, components[:, HEAD].copy(), components[:, VERTICES].copy(), self._origin)
         return Closed(components, keys.group_first[order], keys.group_last[order], outlines)
 
 

@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
-from geoseg.vector import rings
+from geoseg.vector import large, rings
 from geoseg.vector.closed import Closed, group_keys
+from geoseg.vector.large import POINT_BYTES
 from geoseg.vector.parts import Beyond, Border
 from geoseg.vector.seams import FREE, FREED, GROUP_FIELDS, NEXT, USED, Groups, attach, bridge, settle, unite
 from geoseg.vector.spool import Spool
 from geoseg.vector.trace import CHAIN, COMPONENT_FIELDS, GROUP, HEAD, NONE, PARENT, TAIL, VERTEX_FIELDS, VERTICES, Store
+
+APART = 4  # groups that end at once are closed together while they take this part of the spool's budget
 
 
 class Pending:
@@ -24,9 +27,9 @@ class Pending:
     spool's.
     """
 
-    def __init__(self, width: int, spool: Spool) -> None:
-        """Start above a raster `width` pixels wide."""
-        self._spool = spool
+    def __init__(self, width: int, origin: tuple[int, int], spool: Spool) -> None:
+        """Start above a raster `width` pixels wide, whose first corner is at `origin` (x, y)."""
+        self._spool, self._origin = spool, origin
         none = np.empty(0, np.int64)
         self._border = Border(none, none, none, np.zeros(width + 1, np.int64))
         vertices = spool.empty((0, VERTEX_FIELDS), np.int32)
@@ -40,8 +43,11 @@ class Pending:
         self._waiting = spool.empty((0, COMPONENT_FIELDS), np.int64)
         self._places = np.array([0, NONE, 0])
 
-    def join(self, beyond: Beyond, last: int) -> Closed:
-        """The components of the groups that have none in row `last`, the last of the part that is joined."""
+    def join(self, beyond: Beyond, last: int) -> tuple[Closed, list[Closed]]:
+        """The components of the groups that have none in row `last`, the last of the part that is joined.
+
+        Groups that are large, measured by the spool's budget, come one by one, their outlines in arrays of the spool.
+        """
         self._make_room(len(beyond.vertices), len(beyond.components))
         places = attach(self._store, self._border, beyond)
         known = len(self._store.components)
@@ -53,14 +59,28 @@ class Pending:
         above, below = self._border, beyond.below
         down, up = bridge(places, above.down, below.down), bridge(places, above.up, below.up)
         self._border = Border(numbers[below.labels + known], down, up, above.passed + below.passed)
-        return self._close(ended)
+        apart = self._apart(ended)
+        singles = [self._close(ended.first[[i]], ended.members[[i]], apart=True) for i in np.flatnonzero(apart)]
+        return self._close(ended.first[~apart], ended.members[~apart], apart=False), singles
 
-    def _close(self, ended: Groups) -> Closed:
-        components = collect(self._waiting, self._places, ended.first, int(ended.members.sum()))
+    def _apart(self, ended: Groups) -> NDArray[np.bool_]:
+        """Which groups are closed by themselves, so that the others together take but a part of the spool's budget."""
+        order = np.argsort(ended.size, kind="stable")
+        apart = np.empty(len(order), np.bool_)
+        apart[order] = np.cumsum(ended.size[order]) * POINT_BYTES > self._spool.budget // APART
+        return apart
+
+    def _close(self, first: NDArray[np.int64], members: NDArray[np.int64], *, apart: bool) -> Closed:
+        """The components of groups that have ended; `apart` puts their outlines into arrays of the spool."""
+        components = collect(self._waiting, self._places, first, int(members.sum()))
         keys = group_keys(components)
         order = np.lexsort(keys)
         components = components[order]
-        outlines = rings.close(self._store, components[:, HEAD].copy(), components[:, VERTICES].copy())
+        if apart:
+            outlines = large.close(self._store, components, self._origin, self._spool)
+        else:
+            heads, sizes = components[:, HEAD].copy(), components[:, VERTICES].copy()
+            outlines = rings.close(self._store, heads, sizes, self._origin)
         free(self._store, components)
         return Closed(components, keys.group_first[order], keys.group_last[order], outlines)
 

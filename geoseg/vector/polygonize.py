@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from geoseg.core.classes import NODATA
 from geoseg.vector import trace
+from geoseg.vector.closed import spliced
 from geoseg.vector.outlines import RingBatch
-from geoseg.vector.parts import Part, Rows
+from geoseg.vector.parts import Part, Rows, Tracer
 from geoseg.vector.pending import Pending
 from geoseg.vector.spool import Spool
 from geoseg.vector.workers import Workers
@@ -56,13 +57,13 @@ class Polygonizer:
         """
         self._width, self._height, self._nodata, self._threads = width, height, nodata, threads
         self._values = trace.Values(_NO_VALUE if background is None else background, nodata, _GROUPINGS[grouping])
-        self._pending = Pending(width, Spool() if spool is None else spool)
+        self._origin, self._scored = (int(origin[0]), int(origin[1])), False
+        self._spool = Spool() if spool is None else spool
+        self._pending = Pending(width, self._origin, self._spool)
         narrow = 0 <= nodata <= np.iinfo(np.uint8).max
         self._above: NDArray[Any] = np.full(width, nodata, np.uint8 if narrow else np.int32)
-        self._workers = Workers(width, self._values, self._above.dtype.type, threads)
+        self._workers = Workers(threads, self._tracer)
         self._rows = 0
-        self._origin = np.array(origin, np.int32)
-        self._scored: bool | None = None
 
     def feed(self, class_ids: NDArray[Any], scores: NDArray[np.uint8] | None = None) -> list[RingBatch]:
         """The groups that ended above the last row of a strip: `class_ids` (y, x), `scores` (y, x) uint8 or None.
@@ -89,7 +90,7 @@ class Polygonizer:
             raise ValueError(f"a strip of shape {class_ids.shape} (y, x) does not fit: {expected}")
         if scores is not None and scores.shape != class_ids.shape:
             raise ValueError(f"scores have shape {scores.shape}; expected that of the classes, {class_ids.shape}")
-        if self._scored not in (None, scores is not None):
+        if self._rows and self._scored != (scores is not None):
             raise ValueError("either all strips come with scores, or none does")
 
     def _narrowed(self, class_ids: NDArray[Any]) -> NDArray[Any]:
@@ -105,12 +106,12 @@ class Polygonizer:
         if self._above.dtype == np.uint8 and not np.can_cast(class_ids.dtype, np.uint8):
             self._above = self._above.astype(np.int32)
             self._workers.close()
-            self._workers = Workers(self._width, self._values, np.int32, self._threads)
+            self._workers = Workers(self._threads, self._tracer)
         return np.ascontiguousarray(class_ids, dtype=self._above.dtype)
 
     def _trace(self, class_ids: NDArray[Any], scores: NDArray[np.uint8]) -> list[RingBatch]:
         parts = list(self._cut(class_ids, np.ascontiguousarray(scores, dtype=np.uint8)))
-        batches = [self._join(part) for part in self._workers.trace(parts)]
+        batches = [batch for part in self._workers.trace(parts) for batch in self._join(part)]
         if len(class_ids):
             self._above = class_ids[-1].copy()
             self._rows += len(class_ids)
@@ -126,8 +127,11 @@ class Polygonizer:
             yield Rows(self._rows + start, above, rows, scores[start : start + step])
             above = rows[-1]
 
-    def _join(self, part: Part) -> RingBatch:
-        closed = part.inner.merged(self._pending.join(part.beyond, part.last))
-        batch = closed.batch(bool(self._scored))
-        batch.points[:] += self._origin
-        return batch
+    def _tracer(self) -> Tracer:
+        return Tracer(self._width, self._values, self._above.dtype, self._origin)
+
+    def _join(self, part: Part) -> Iterator[RingBatch]:
+        small, large = self._pending.join(part.beyond, part.last)
+        self._spool.relax()
+        for closed in spliced(part.inner.merged(small), large):
+            yield closed.batch(self._scored)

@@ -18,11 +18,14 @@ NOWHERE = 1 << 62  # behind every corner
 LINE, AT, BEGAN, FIRST, CORNER, CONTENT, POINTS, FOUND = 0, 1, 2, 3, 4, 5, 6, 7
 STATE_FIELDS = 8
 
+_ONE = np.zeros(1, np.int64)  # the order of a single ring
+
 
 class Pace(NamedTuple):
-    """How many blocks of `1 << shift` vertices may be looked at before memory has to be let go of.
+    """How many blocks of `1 << shift` entries of an array may be looked at before memory has to be let go of.
 
-    `left` (1,) counts down, `met` holds the blocks last seen. Kernels go without a pace through what lies in memory.
+    `left` (1,) counts down, `met` are the blocks last seen, a power of two of them. Kernels go through what lies in
+    memory without a pace.
     """
 
     left: NDArray[np.int64]
@@ -58,11 +61,11 @@ class Rings(NamedTuple):
 
 
 @compiled
-def _patient(pace: Pace | None, vertex: int) -> bool:
-    """Whether one vertex more may be looked at."""
+def patient(pace: Pace | None, entry: int) -> bool:
+    """Whether one entry more may be looked at."""
     if pace is None:
         return True
-    block = vertex >> pace.shift
+    block = entry >> pace.shift
     place = block & (pace.met.size - 1)
     if pace.met[place] != block:
         pace.met[place] = block
@@ -77,7 +80,7 @@ def meet(vertices: NDArray[np.int32], vertex: int, pace: Pace | None) -> int:
     Comes back with the vertex to go on with, NONE at the end. The first of two twins leaves its number, as
     NONE - 1 - vertex, with the second.
     """
-    while vertex != NONE and _patient(pace, vertex):
+    while vertex != NONE and patient(pace, vertex):
         twin = vertices[vertex, TWIN]
         if twin > NONE:
             vertices[twin, TWIN] = NONE - 1 - vertex
@@ -103,13 +106,13 @@ def follow(store: Store, state: NDArray[np.int64], found: Found, pace: Pace | No
     first, corner, content, place = state[FIRST], state[CORNER], state[CONTENT], state[POINTS]
     while True:
         if vertex == NONE:
-            while line != NONE and vertices[line, X] & SEEN and _patient(pace, line):
+            while line != NONE and vertices[line, X] & SEEN and patient(pace, line):
                 line = np.int64(vertices[line, CHAIN])
             if line == NONE or vertices[line, X] & SEEN:
                 break
             vertex = began = line
             corner, content = np.int64(NOWHERE), np.int64(0)
-        if not _patient(pace, vertex):
+        if not patient(pace, vertex):
             break
         x, y = vertices[vertex, X] >> MARKS, vertices[vertex, Y]
         if np.int64(y) << 32 | x < corner:
@@ -143,16 +146,23 @@ def fresh(state: NDArray[np.int64], head: int) -> None:
 
 
 @compiled
-def copy(found: Found, ring: int, rings: Rings, place: int) -> int:
-    """The place after a ring, of which a copy was put at a place, from its first point round to it again."""
+def copy(found: Found, ring: int, source: int, rings: Rings, span: tuple[int, int], origin: tuple[int, int]) -> int:
+    """The point of a ring that comes next, after those from `source` on were copied to the places of a span."""
     start = found.stop[ring - 1] if ring > 0 else 0
-    source = found.first[ring]
-    for target in range(place, place + found.stop[ring] - start + 1):
-        rings.points[target, 0], rings.points[target, 1] = found.points[source, 0], found.points[source, 1]
+    stop, (left, top) = found.stop[ring], origin
+    for target in range(span[0], span[1]):
+        rings.points[target, 0] = found.points[source, 0] + left
+        rings.points[target, 1] = found.points[source, 1] + top
         rings.node[target] = found.node[source]
         rings.beside[target] = found.beside[source]
-        source = source + 1 if source + 1 < found.stop[ring] else start
-    return int(place + found.stop[ring] - start + 1)
+        source = source + 1 if source + 1 < stop else start
+    return source
+
+
+@compiled
+def length(found: Found, ring: int) -> int:
+    """How many points a ring has when it is closed."""
+    return int(found.stop[ring] - (found.stop[ring - 1] if ring > 0 else 0) + 1)
 
 
 @compiled
@@ -184,8 +194,11 @@ def room(points: int, rings: int, components: int) -> Rings:
 
 
 @compiled
-def close(store: Store, heads: NDArray[np.int64], sizes: NDArray[np.int64]) -> Rings:
-    """The outlines of components, given by the heads of their chains and their numbers of vertices."""
+def close(store: Store, heads: NDArray[np.int64], sizes: NDArray[np.int64], origin: tuple[int, int]) -> Rings:
+    """The outlines of components, given by the heads of their chains and their numbers of vertices.
+
+    `origin` (x, y) is added to all points.
+    """
     total = most = 0
     for component in range(heads.size):
         total += sizes[component]
@@ -197,15 +210,13 @@ def close(store: Store, heads: NDArray[np.int64], sizes: NDArray[np.int64]) -> R
         meet(store.vertices, heads[component], None)
         fresh(state, heads[component])
         follow(store, state, found, None)
-        if state[FOUND] == 1:
-            place = copy(found, 0, rings, place)
-            rings.ring_offsets[count + 1], rings.enclosed[count] = place, found.content[0]
+        order = _ONE if state[FOUND] == 1 else np.argsort(found.corner[: state[FOUND]])
+        for ring in order:
+            stop = place + length(found, ring)
+            copy(found, ring, found.first[ring], rings, (place, stop), origin)
+            rings.ring_offsets[count + 1], rings.enclosed[count] = stop, found.content[ring]
+            place = stop
             count += 1
-        else:
-            for ring in np.argsort(found.corner[: state[FOUND]]):
-                place = copy(found, ring, rings, place)
-                rings.ring_offsets[count + 1], rings.enclosed[count] = place, found.content[ring]
-                count += 1
         rings.polygon_offsets[component + 1] = count
     return Rings(
         rings.points[:place],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from geoseg.vector.trace import (
     COMPONENT_FIELDS,
@@ -22,7 +22,7 @@ from geoseg.vector.trace import (
 _PLACES_A_CORNER = 2 * VERTICES_A_CORNER
 
 
-def new_columns(width: int, outside: int, dtype: type[np.uint8] | type[np.int32]) -> Columns:
+def new_columns(width: int, outside: int, dtype: DTypeLike) -> Columns:
     """Columns before the first row of a raster `width` pixels wide; `outside` is the value around it."""
     lines = np.full((2, PAD * (width // PAD + 3)), outside, dtype)
     return Columns(

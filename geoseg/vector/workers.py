@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
-import numpy as np
-
 from geoseg.vector.parts import Part, Rows, Tracer
-from geoseg.vector.trace import Values
 
 
 class Workers:
     """Traces parts in threads of their own, and hands the results out in order."""
 
-    def __init__(self, width: int, values: Values, dtype: type[np.uint8] | type[np.int32], threads: int) -> None:
-        """Expect rows of `width` pixels; one thread is the caller's own."""
+    def __init__(self, threads: int, tracer: Callable[[], Tracer]) -> None:
+        """Give each thread a tracer of its own; one thread is the caller's."""
         self.threads = threads
         self._idle: SimpleQueue[Tracer] = SimpleQueue()
         for _ in range(threads):
-            self._idle.put(Tracer(width, values, dtype))
+            self._idle.put(tracer())
         self._pool = ThreadPoolExecutor(threads, "polygons") if threads > 1 else None
 
     def trace(self, parts: list[Rows]) -> Iterator[Part]:

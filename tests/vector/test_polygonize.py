@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from geoseg.vector import polygonize
-from geoseg.vector.outlines import RingBatch
+from geoseg.vector.outlines import RingBatch, join
 from geoseg.vector.polygonize import Polygonizer
 from geoseg.vector.spool import Spool
 from tests.vector.rasters import (
@@ -90,7 +90,8 @@ def test_strips_of_any_height_give_the_same_groups(raster, cuts, grouping, backg
     assert sorted(wkbs(whole.polygons())) == sorted(wkbs(alone.polygons()))
 
 
-def check_equal(batch: RingBatch, expected: RingBatch) -> None:
+def check_equal(batch: RingBatch, expected: RingBatch, origin: tuple[int, int] = (0, 0)) -> None:
+    expected = replace(expected, points=expected.points + np.array(origin, np.int32))
     for field in fields(RingBatch):
         found, wanted = getattr(batch, field.name), getattr(expected, field.name)
         assert found.dtype == wanted.dtype
@@ -440,3 +441,32 @@ def test_polygons_of_real_masks_are_those_of_gdal(data_dir: Path, path):
         zip(polygons.geometry, polygons.class_id, strict=True), out_shape=raster.shape, dtype="uint8"
     )
     assert np.array_equal(burnt, raster)
+
+
+@pytest.mark.parametrize("grouping", ["none", "diagonal", "adjoining"])
+def test_files_change_nothing(grouping):
+    raster = np.random.default_rng(4).choice(4, (120, 90), p=[0.1, 0.6, 0.15, 0.15]).astype(np.uint8)
+    expected = trace(raster, grouping=grouping)
+    check_equal(trace(raster, (33, 80), grouping=grouping, spool=Spool(budget=8000), origin=(-3, 7)), expected, (-3, 7))
+
+
+def test_a_large_component_comes_by_itself_and_in_files():
+    noise = np.random.default_rng(2).random((300, 200))
+    raster = np.where(noise < 0.62, 1, np.where(noise < 0.81, 2, 3)).astype(np.uint8)
+    spool = Spool(budget=200_000)
+    polygonizer = Polygonizer(200, 300, background=0, spool=spool)
+    batches = polygonizer.feed(raster) + polygonizer.finish()
+    (large,) = (batch for batch in batches if spool.on_disk(batch.points))
+    assert len(large) == 1
+    assert large.pixels[0] > 0.4 * raster.size
+    check_equal(join(batches), trace(raster))
+
+
+def test_components_that_wait_for_their_group_wait_in_files():
+    raster = np.zeros((400, 61), np.uint8)
+    raster[1::2, 1:-1:2] = 1
+    raster[:, 0] = raster[0] = 2  # holds all the others together, but for the last row
+    raster[::2, ::2] = 2
+    batch = trace(raster, tuple(range(0, 400, 9)), grouping="adjoining", spool=Spool(budget=4000))
+    assert set(batch.group) == {0}
+    check_equal(batch, trace(raster, grouping="adjoining"))
