@@ -55,27 +55,30 @@ class LineTracer:
         width: int,
         height: int,
         *,
-        classes: tuple[int, ...],
         ground: Ground,
+        classes: tuple[int, ...] | None = None,
         settings: LineSettings | None = None,
+        background: int | None = 0,
         nodata: int = NODATA,
         origin: tuple[int, int] = (0, 0),
     ) -> None:
         """Expect `height` rows of `width` pixels, the first of which has its corner at `origin` (x, y).
 
-        `classes` are the values that become lines. Raises ResolutionError where metres are not known.
+        `classes` are the values that become lines, None all but `background` and `nodata`. Raises ResolutionError
+        where metres are not known.
         """
         self._settings = settings or LineSettings()
         self._width, self._height, self._nodata = width, height, nodata
-        self._classes, self._ground, self._origin = classes, ground, origin
+        self._classes, self._background = classes, background
+        self._ground, self._origin = ground, origin
         self._sizes = _row_sizes(ground, (height, width), origin)
         self._reach = Reach.of(self._settings.max_width_m, self._settings.hole_m, self._sizes)
         self._step = _rows_at_a_time(self._reach)
         self._rows = self._done = 0  # rows fed so far; rows whose skeleton is known
         self._held = np.full((self._step + 2 * self._reach.halo, width), nodata, np.uint8)  # from row _done - halo on
         self._scores: NDArray[np.uint8] | None = None  # of the same rows
-        frame = Frame(height, width, self._sizes, self._settings.simplify_m)
-        self._networks = [Network(frame) for _ in classes]
+        self._frame = Frame(height, width, self._sizes, self._settings.simplify_m)
+        self._networks: dict[int, Network] = {}  # of the classes that were met
 
     @property
     def halo(self) -> int:
@@ -111,7 +114,7 @@ class LineTracer:
             self._advance()
         limits = Limits(self._settings.spur_m, self._reach.width_m)
         parts = []
-        for network, class_id in zip(self._networks, self._classes, strict=True):
+        for class_id, network in sorted((self._networks or {self._nodata: Network(self._frame)}).items()):
             lines = network.lines(limits, self._settings.gap_m)
             parts.append(measured(lines, class_id, self._ground, self._origin, self._scores is not None))
         return in_order([part.long_enough(self._settings.min_length_m) for part in parts])
@@ -129,13 +132,22 @@ class LineTracer:
     def _advance(self) -> None:
         """Make the skeleton of the next rows, and forget the rows that no later one depends on."""
         end = min(self._height, self._done + self._step)
-        for network, class_id in zip(self._networks, self._classes, strict=True):
+        for class_id in self._met():
+            self._networks.setdefault(class_id, Network(self._frame))
+        for class_id, network in self._networks.items():
             parts = [self._skeleton(class_id, left) for left in range(0, self._width, _COLUMNS)]
             network.add([part for part in parts if part is not None], end)
         for rows in (self._held, self._scores):
             if rows is not None:
                 rows[: -self._step] = rows[self._step :]
         self._done += self._step
+
+    def _met(self) -> list[int]:
+        """The classes in the rows at hand that become lines."""
+        found = np.flatnonzero(np.bincount(self._held.ravel(), minlength=256)).tolist()
+        if self._classes is not None:
+            return [value for value in found if value in self._classes]
+        return [value for value in found if value not in (self._background, self._nodata)]
 
     def _skeleton(self, class_id: int, left: int) -> tuple[Skeleton, NDArray[np.uint8]] | None:
         """The skeleton in the rows at hand, from a column on, with the scores of its pixels; None where none can be."""

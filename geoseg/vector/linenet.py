@@ -253,8 +253,9 @@ def _contract(net: Net, crossing: NDArray[np.float64], sizes: NDArray[np.float64
     """The node that each node became: junctions within each other's width become one, and what joined them goes."""
     root = np.arange(net.degree.size)
     short = [(net.length[end], end) for end in range(net.node.size) if _is_crossing(net, end, crossing, sizes)]
-    short.sort()
-    for _, end in short:
+    heapq.heapify(short)
+    while short:
+        _, end = heapq.heappop(short)
         one, other = net.node[end], net.node[net.mate[end]]
         while root[one] != one:
             one = root[one]
