@@ -72,6 +72,13 @@ def open_chain(walls: Walls, places: Places, net: Net, ring: int, side: int) -> 
 
 
 @compiled
+def rotated(chain: Chain, first: int) -> Chain:
+    """A closed chain from another corner on."""
+    places = (np.arange(chain.x.size) + first) % (chain.x.size - 1)
+    return Chain(chain.x[places], chain.y[places], chain.node[places], chain.side[places], True)
+
+
+@compiled
 def closed_chain(walls: Walls, places: Places, ring: int) -> Chain:
     """The whole ring, from the corner where it turns most sharply, or from a node close to it."""
     start, stop = places.ring_offsets[ring], places.ring_offsets[ring + 1]

@@ -110,15 +110,16 @@ def _gathered(corners: _Corners) -> NDArray[np.float64]:
 def _contacts(corners: _Corners) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Corners and edges of one group within reach of each other, no edge with its own ends, and all edges (edge, 2)."""
     after = _following(corners)
-    edges = np.unique(np.sort(np.column_stack([corners.corner, after]), axis=1), axis=0)
+    edges = np.unique(np.sort(np.column_stack([corners.corner, after]), axis=1), axis=0)  # some from a corner to itself
     tree = shapely.STRtree(shapely.linestrings(corners.places[edges]))
     near, on = tree.query(shapely.points(corners.places), predicate="dwithin", distance=_REACH)
     own = (corners.group[near] == corners.group[edges[on, 0]]) & (edges[on] != near[:, None]).all(axis=1)
     near, on = near[own], on[own]
     start, end = corners.places[edges[on, 0]], corners.places[edges[on, 1]]
-    share = ((corners.places[near] - start) * (end - start)).sum(axis=1) / ((end - start) ** 2).sum(axis=1)
     length = np.hypot(*(end - start).T)
-    inside = (share * length > _END) & ((1 - share) * length > _END)
+    along = ((corners.places[near] - start) * (end - start)).sum(axis=1)  # times the length
+    inside = (along > _END * length) & (along < (length - _END) * length)
+    share = np.divide(along, length**2, out=np.zeros_like(along), where=inside)
     order = np.lexsort((near, share, on))
     order = order[inside[order]]
     return near[order], on[order], edges

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
-from geoseg.vector.chains import Chain, Places, closed_chain, is_known, open_chain, side_after
+from geoseg.vector.chains import TOLERANCE, Chain, Places, closed_chain, is_known, open_chain, rotated, side_after
 from geoseg.vector.directions import FRAMES, ring_corners
 from geoseg.vector.joints import Course, lines_of, meet, snap_to_nodes, untangled
 from geoseg.vector.net import (
@@ -22,7 +22,7 @@ from geoseg.vector.net import (
     know,
     settle,
 )
-from geoseg.vector.segments import FREE, Known, Outline, Prices, cut, prices_for, sums_along, thin_out
+from geoseg.vector.segments import FREE, SKEW, Known, Outline, cut, prices_for, sums_along, thin_out, turns
 from geoseg.vector.walls import NOWHERE, Walls
 
 _NEAR = 3.0  # pixels from a corner within which a node knows both of its lines
@@ -37,7 +37,6 @@ def build(walls: Walls, places: Places, net: Net, order: NDArray[np.int64]) -> N
         normals = _normals(places.angles[polygon])
         for ring in range(places.polygon_offsets[polygon], places.polygon_offsets[polygon + 1]):
             first, stop = walls.ring_sides[ring], walls.ring_sides[ring + 1]
-            prices = prices_for(places.ring[ring, 4])
             begun = False
             for side in range(first, stop):
                 before = side - 1 if side > first else stop - 1
@@ -45,13 +44,9 @@ def build(walls: Walls, places: Places, net: Net, order: NDArray[np.int64]) -> N
                     begun = True
                 elif net.side[walls.wall[before]] != NOWHERE or is_known(walls, net, side):
                     begun = True
-                    chain = open_chain(walls, places, net, ring, side)
-                    known = Known(normals, _lines_at_ends(chain, net))
-                    _lay(chain, _outline(chain, places.ring[ring]), walls, net, known, prices)
+                    _lay(open_chain(walls, places, net, ring, side), places.ring[ring], walls, net, normals)
             if not begun:
-                chain = closed_chain(walls, places, ring)
-                known = Known(normals, np.empty((0, 3)))
-                _lay(chain, _outline(chain, places.ring[ring]), walls, net, known, prices)
+                _lay(closed_chain(walls, places, ring), places.ring[ring], walls, net, normals)
     for node in range(net.state.size):
         if net.state[node] == ON_EDGE:
             settle(net, node, net.xy[node, 0], net.xy[node, 1])
@@ -118,8 +113,12 @@ def _outline(chain: Chain, place: NDArray[np.float64]) -> Outline:
 
 
 @compiled
-def _lay(chain: Chain, outline: Outline, walls: Walls, net: Net, known: Known, prices: Prices) -> None:
+def _lay(chain: Chain, place: NDArray[np.float64], walls: Walls, net: Net, normals: NDArray[np.float64]) -> None:
     """Cut a chain into segments, make them lines and vertices, and enter its walls, edges and nodes."""
+    known = Known(normals, _lines_at_ends(chain, net))
+    prices = prices_for(place[TOLERANCE])
+    chain = _well_begun(chain, place, known)
+    outline = _outline(chain, place)
     corners = thin_out(chain.x, chain.y, outline.node, prices.thin)
     breaks, types = cut(outline, corners, known, prices)
     snap_to_nodes(chain, breaks)
@@ -133,6 +132,25 @@ def _lay(chain: Chain, outline: Outline, walls: Walls, net: Net, known: Known, p
         course = untangled(chain, course, corners)
     _enter_vertices(chain, walls, net, course)
     _enter_edges(chain, net, course)
+
+
+@compiled
+def _well_begun(chain: Chain, place: NDArray[np.float64], known: Known) -> Chain:
+    """The chain; a closed one that begins amidst a straight wall begins at its sharpest corner instead."""
+    if not chain.closed:
+        return chain
+    outline, prices = _outline(chain, place), prices_for(place[TOLERANCE])
+    breaks, types = cut(outline, thin_out(chain.x, chain.y, outline.node, prices.thin), known, prices)
+    lines = lines_of(outline, breaks, types, known)
+    if turns(lines[-1], lines[0], SKEW):
+        return chain
+    sharpest, first = 0.0, 0
+    for k in range(1, types.size):
+        before, after = breaks[k] - breaks[k - 1], breaks[k + 1] - breaks[k]
+        turn = abs(lines[k - 1, 0] * lines[k, 1] - lines[k - 1, 1] * lines[k, 0]) * min(before, after)
+        if turn > sharpest:
+            sharpest, first = turn, breaks[k]
+    return rotated(chain, first)
 
 
 @compiled

@@ -29,9 +29,9 @@ from geoseg.vector.outlines import RawPolygons, RingBatch, offsets
 from geoseg.vector.verdict import adjoining_pairs, find_spoilt, pairs_with_common_edges, walls_between
 from geoseg.vector.walls import NOWHERE, Walls, find_walls
 
-_ATTEMPTS = 4  # as asked; then tighter; then as it was where that failed; then whole blocks as they were
+_ATTEMPTS = 6  # as asked; tighter; three with ever more walls that are left as they were; whole blocks as they were
 _SAME_DIRECTION = np.radians(4.0)  # by which a building's own direction may differ from that of its neighbours
-_TIGHT = 0.49  # pixels by which walls that are left as they are may move: two of them never meet across a pixel
+_PLAIN = 0.75  # pixels by which walls that are left as they were may move: less than a step of their pixels' stairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class _Blocks:
         frozen = np.zeros(len(self.walls.beside), np.bool_)
         tolerance = self.places.ring[self.batch.polygon_offsets[:-1], TOLERANCE].copy()
         for attempt in range(_ATTEMPTS):
-            loops = self._built(again, frozen, tolerance, thin=0.0 if attempt == _ATTEMPTS - 1 else _TIGHT)
+            loops = self._built(again, frozen, tolerance, thin=0.0 if attempt == _ATTEMPTS - 1 else _PLAIN)
             geometry[again] = _polygons(loops, self.batch.polygon_offsets)[again]
             spoilt = np.zeros(len(self.batch), np.bool_)
             spoilt[again] = find_spoilt(geometry[again], self.exact[again], self.batch.group[again], tolerance[again])
@@ -121,7 +121,7 @@ class _Blocks:
             if attempt == 0:
                 tolerance[spoilt] = 1.0
             else:
-                frozen |= self._walls_of(spoilt if attempt == 1 else again)
+                frozen |= self._walls_of(spoilt if attempt < _ATTEMPTS - 2 else again)
         return geometry
 
     def _built(

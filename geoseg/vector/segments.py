@@ -17,6 +17,9 @@ from geoseg.core.compiled import compiled
 WEIGHT, X, Y, XX, XY, YY = range(6)  # what is summed over the sides of pixels
 FREE = -1  # the type of a segment whose direction is its own
 PARALLEL = 0.3  # sine of the angle below which two lines have no good intersection
+SKEW = 0.2  # sine of the least angle between a line and a segment of its own direction beside it
+_BEND = 0.08  # the same for two segments of their own directions
+_KINK = 2.0  # times the price of a free segment: what it costs where there is no other way but a smaller angle
 _MOST = 1e300
 _ENOUGH = 4.0  # times the price of a free segment: with so much misfit a cut is cheaper
 
@@ -154,6 +157,12 @@ def _strays(outline: Outline, among: NDArray[np.int64], line: tuple[float, float
 
 
 @compiled
+def turns(a: NDArray[np.float64], b: NDArray[np.float64], least: float) -> bool:
+    """Whether there is a corner between lines of these normals; `least` is the sine of its angle."""
+    return bool(abs(a[0] * b[1] - a[1] * b[0]) > least)
+
+
+@compiled
 def _may_follow(lines: NDArray[np.float64], fixed: int) -> NDArray[np.bool_]:
     """Which type may follow which (type, type): two of the first `fixed` need a corner between them."""
     follows = np.ones((len(lines), len(lines)), np.bool_)
@@ -179,7 +188,7 @@ def cut(  # noqa: C901 - one search
     lines[:mains, :2] = known.normals
     lines[mains:free] = known.lines
     follows = _may_follow(lines, free)
-    best = np.full((count, types), _MOST)
+    best, bearing = np.full((count, types), _MOST), np.zeros((count, 2))  # the normal of the best free segment
     origin, before = np.full((count, types), -1), np.full((count, types), -1)
     entry, entry_type = np.empty(types), np.empty(types, np.int64)
     low, high = np.empty(mains), np.empty(mains)
@@ -188,7 +197,8 @@ def cut(  # noqa: C901 - one search
         for t in range(types):
             entry[t], entry_type[t] = (_MOST if a else 0.0), -1
             for s in range(types if a else 0):
-                if follows[s, t] and best[a, s] < entry[t]:
+                bends = follows[s, t] and (s < free or t == free or turns(bearing[a], lines[t], SKEW))
+                if bends and best[a, s] < entry[t]:
                     entry[t], entry_type[t] = best[a, s], s
             if a and outline.node[i]:
                 entry[t] -= prices.node
@@ -198,13 +208,22 @@ def cut(  # noqa: C901 - one search
             j = corners[b]
             weight, mx, my, xx, xy, yy = scatter(sums, i, j)
             nx, ny, error = best_normal(xx, xy, yy)
+            normal = np.array([nx, ny])
             if b > a + 1 and error / prices.scale > _ENOUGH * prices.free:  # for this and all that follow
                 break
-            cost = entry[free] + error / prices.scale + prices.free
-            if cost < best[b, free]:
+            own = error / prices.scale + prices.free
+            if entry[free] + own < best[b, free]:
+                cost, kind = entry[free] if a == 0 else _MOST, -1
+                for s in range(types if a else 0):
+                    straight = not turns(lines[s] if s < free else bearing[a], normal, SKEW if s < free else _BEND)
+                    entered = best[a, s] + (_KINK * prices.free if straight else 0.0)
+                    if entered < cost and (not straight or b == a + 1):
+                        cost, kind = entered, s
+                cost += own - (prices.node if a and outline.node[i] else 0.0)
                 line = (nx, ny, nx * mx + ny * my)
-                if b == a + 1 or _strays(outline, corners[a : b + 1], line) <= prices.reach:
-                    best[b, free], origin[b, free], before[b, free] = cost, a, entry_type[free]
+                if cost < best[b, free] and (b == a + 1 or _strays(outline, corners[a : b + 1], line) <= prices.reach):
+                    best[b, free], origin[b, free], before[b, free] = cost, a, kind
+                    bearing[b] = nx, ny
             for t in range(free):
                 nx, ny = lines[t, 0], lines[t, 1]
                 middle = nx * mx + ny * my
