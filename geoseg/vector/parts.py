@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from geoseg.core.compiled import compiled
 from geoseg.vector import rings, trace
-from geoseg.vector.closed import Closed, group_keys
+from geoseg.vector.closed import Closed, in_order
 from geoseg.vector.store import make_room, new_columns, new_store
 from geoseg.vector.trace import (
     CHAIN,
@@ -110,11 +110,10 @@ class Tracer:
 
     def _close(self, labels: NDArray[np.int64]) -> Closed:
         components = self._store.components[labels]
-        keys = group_keys(components)
-        order = np.lexsort(keys)
+        order, keys = in_order(components)
         components = components[order]
         outlines = rings.close(self._store, components[:, HEAD].copy(), components[:, VERTICES].copy(), self._origin)
-        return Closed(components, keys.group_first[order], keys.group_last[order], outlines)
+        return Closed(components, keys.group_first, keys.group_last, outlines)
 
 
 @compiled

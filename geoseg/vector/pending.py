@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
 from geoseg.vector import large, rings
-from geoseg.vector.closed import Closed, group_keys
+from geoseg.vector.closed import Closed, in_order
 from geoseg.vector.large import POINT_BYTES
 from geoseg.vector.parts import Beyond, Border
 from geoseg.vector.seams import FREE, FREED, GROUP_FIELDS, NEXT, USED, Groups, attach, bridge, settle, unite
@@ -73,8 +73,7 @@ class Pending:
     def _close(self, first: NDArray[np.int64], members: NDArray[np.int64], *, apart: bool) -> Closed:
         """The components of groups that have ended; `apart` puts their outlines into arrays of the spool."""
         components = collect(self._waiting, self._places, first, int(members.sum()))
-        keys = group_keys(components)
-        order = np.lexsort(keys)
+        order, keys = in_order(components)
         components = components[order]
         if apart:
             outlines = large.close(self._store, components, self._origin, self._spool)
@@ -82,7 +81,7 @@ class Pending:
             heads, sizes = components[:, HEAD].copy(), components[:, VERTICES].copy()
             outlines = rings.close(self._store, heads, sizes, self._origin)
         free(self._store, components)
-        return Closed(components, keys.group_first[order], keys.group_last[order], outlines)
+        return Closed(components, keys.group_first, keys.group_last, outlines)
 
     def _make_room(self, vertices: int, components: int) -> None:
         needed = vertices + int(self._store.counts[USED] - self._store.counts[FREED])
