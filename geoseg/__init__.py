@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geoseg.io.scene import open_scene as open_scene
     from geoseg.jobs import predict as predict
+    from geoseg.jobs import vectorize as vectorize
     from geoseg.models import load_model as load_model
 
 __version__ = "0.1.0"
 
-_PUBLIC = {"open_scene": "geoseg.io.scene", "load_model": "geoseg.models", "predict": "geoseg.jobs"}
-__all__ = ["__version__", "load_model", "open_scene", "predict"]
+_PUBLIC = {
+    "open_scene": "geoseg.io.scene",
+    "load_model": "geoseg.models",
+    "predict": "geoseg.jobs",
+    "vectorize": "geoseg.jobs",
+}
+__all__ = ["__version__", "load_model", "open_scene", "predict", "vectorize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,34 +5,118 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
-from geoseg.errors import UnknownNameError
+from geoseg.errors import ModelError, UnknownNameError
+
+Shape = Literal["polygons", "lines"]
+Outline = Literal["exact", "simplify", "smooth", "square", "subpixel"]
+Small = Literal["drop", "merge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Postprocess:
+    """What turns a class raster into a product: areas in square metres, lengths in metres on the ground, 0 is off.
+
+    `shape` chooses polygons or centrelines. Of polygons, those below `min_area_m2` are dropped, or merged into the
+    neighbour with the longest shared edge; holes up to `fill_holes_m2` are filled; the `outline` stays exact, is
+    simplified, smoothed, squared, or drawn through the pixels where the score crosses the threshold, each within
+    `simplify_m`; with `connectivity` 8 pixels that touch at a corner are one object. Lines follow the middle of
+    what is narrower than `max_width_m`; free ends shorter than `spur_m` go, gaps up to `gap_m` are bridged, and lines
+    shorter than `min_length_m` are dropped. `min_area_px` and `simplify_px` are the least values in pixels: on a coarse
+    grid, metres that are less than a pixel would do nothing.
+    """
+
+    shape: Shape = "polygons"
+    small: Small = "drop"
+    outline: Outline = "exact"
+    connectivity: Literal[4, 8] = 4
+    min_area_m2: float = 0.0
+    min_area_px: float = 0.0
+    fill_holes_m2: float = 0.0
+    simplify_m: float = 0.0
+    simplify_px: float = 0.0
+    max_width_m: float = 40.0
+    spur_m: float = 10.0
+    gap_m: float = 10.0
+    min_length_m: float = 20.0
+
+
+EXACT = Postprocess()  # pixels' edges, nothing dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task: `model` is the packaged bundle's name; areas in square metres, lengths in metres on the ground."""
+    """A task: `model` is the packaged bundle's name, None where none is packaged."""
 
     name: str
     description: str
-    model: str
-    min_area_m2: float
-    fill_holes_m2: float
-    simplify_m: float
+    model: str | None
+    postprocess: Postprocess
+
+    def default_model(self) -> str:
+        """The packaged model. Raises ModelError where there is none."""
+        if self.model is None:
+            raise ModelError(
+                f"task {self.name!r}: no model is packaged for it; name one with --model (a bundle's path). Its "
+                f"postprocess works on any class raster: geoseg vectorize classes.tif --postprocess {self.name}"
+            )
+        return self.model
 
 
-TASKS: Mapping[str, Task] = MappingProxyType(
-    {
-        "buildings": Task(
-            name="buildings",
-            description="roofs of buildings, from RGB drone and aerial imagery",
-            model="buildings",
-            min_area_m2=8.0,
-            fill_holes_m2=6.0,
-            simplify_m=0.5,
+_TASKS = (
+    Task(
+        "buildings",
+        "roofs of buildings, from RGB drone and aerial imagery",
+        "buildings",
+        Postprocess(outline="square", min_area_m2=8.0, fill_holes_m2=6.0, simplify_m=1.0),
+    ),
+    Task(
+        "roads",
+        "centrelines of roads, with their width",
+        None,
+        Postprocess(shape="lines", max_width_m=40.0, spur_m=15.0, gap_m=20.0, min_length_m=30.0, simplify_m=1.0),
+    ),
+    Task(
+        "water",
+        "lakes, rivers and the sea",
+        None,
+        Postprocess(
+            outline="smooth", min_area_m2=100.0, min_area_px=9.0, fill_holes_m2=100.0, simplify_m=1.0, simplify_px=1.0
         ),
-    }
+    ),
+    Task(
+        "landcover",
+        "classes that cover the ground without gaps",
+        None,
+        Postprocess(
+            outline="smooth",
+            small="merge",
+            min_area_m2=50.0,
+            min_area_px=16.0,
+            fill_holes_m2=20.0,
+            simplify_m=1.0,
+            simplify_px=1.0,
+        ),
+    ),
+    Task(
+        "trees",
+        "crowns of trees",
+        None,
+        Postprocess(
+            outline="smooth", min_area_m2=3.0, min_area_px=9.0, fill_holes_m2=2.0, simplify_m=0.3, simplify_px=1.0
+        ),
+    ),
+    Task(
+        "fields",
+        "agricultural parcels",
+        None,
+        Postprocess(
+            outline="simplify", min_area_m2=500.0, min_area_px=9.0, fill_holes_m2=500.0, simplify_m=2.0, simplify_px=1.0
+        ),
+    ),
 )
+TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in _TASKS})
 
 
 def get_task(name: str) -> Task:
@@ -40,3 +124,12 @@ def get_task(name: str) -> Task:
     if name not in TASKS:
         raise UnknownNameError("task", name, TASKS)
     return TASKS[name]
+
+
+def get_postprocess(name: str) -> Postprocess:
+    """The postprocess of a task, or the exact one for "none". Raises UnknownNameError with the near names."""
+    if name == "none":
+        return EXACT
+    if name not in TASKS:
+        raise UnknownNameError("postprocess", name, ["none", *TASKS])
+    return TASKS[name].postprocess

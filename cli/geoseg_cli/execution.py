@@ -32,16 +32,14 @@ def execute(make_job: Callable[[], JobSpec], asked: Asked) -> None:
     with telling(asked.progress) as teller:
         job = make_job()
         teller.stage("planning")
-        from geoseg.jobs.plan import plan as plan_job
+        from geoseg.jobs.kinds import prepare
 
-        plan = plan_job(job)
+        prepared = prepare(job)
         if asked.dry_run:
-            outcome = plan.describe()
+            outcome = prepared.describe()
             teller.planned(outcome)
         else:
-            from geoseg.jobs.run import run as run_job
-
-            outcome = run_job(plan, teller).summary
+            outcome = prepared.run(teller).summary
             teller.result(outcome)
     if asked.progress != "jsonl":
         _show(outcome, asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +16,7 @@ from geoseg_cli.signals import terminable
 
 COMMANDS: Mapping[str, str] = {
     "predict": "geoseg_cli.predict:predict",
+    "vectorize": "geoseg_cli.vectorize:vectorize",
     "run": "geoseg_cli.run:run",
     "schema": "geoseg_cli.run:schema",
     "info": "geoseg_cli.info:info",
@@ -59,6 +61,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
 @examples(
     """
     geoseg predict scene.tif --task buildings -o buildings.gpkg
+    geoseg vectorize mask.tif -o polygons.gpkg --postprocess buildings
     geoseg info scene.tif
     geoseg models list
     """
@@ -89,7 +92,8 @@ def _run(args: Sequence[str] | None) -> int:
     """The exit code of a command whose failure has been told."""
     try:
         with terminable():
-            status = cli.main(args, prog_name="geoseg", standalone_mode=False)
+            typed = shlex.join(["geoseg", *(sys.argv[1:] if args is None else args)])
+            status = cli.main(args, prog_name="geoseg", standalone_mode=False, obj=typed)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", INTERRUPTED, label="")
     except click.UsageError as error:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg_cli.options import SectionedCommand, examples, flags_named, nested, run_options, scene_options, together
-from geoseg_cli.values import BOUNDS, NOT_NEGATIVE, NUMBERS, POSITIVE, RANGE, Pair, mapping
+from geoseg_cli.products import dst_crs_option, overwrite_option, postprocess_options, region_options, vector_option
+from geoseg_cli.values import NUMBERS, POSITIVE, RANGE, Pair, mapping
 
 if TYPE_CHECKING:
     from geoseg.jobs.spec import JobSpec
@@ -30,25 +31,20 @@ def _limits(ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[float
 
 model_options = together(
     click.option(
-        "--task", metavar="NAME", help="What to look for: buildings. Chooses the model and how polygons are tidied."
+        "--task",
+        metavar="NAME",
+        help="What to look for: buildings. Chooses the model and the postprocess; roads, water, landcover, "
+        "trees and fields need a --model.",
     ),
     click.option("-m", "--model", metavar="NAME|FILE", help="A packaged model or a bundle, in place of the task's."),
 )
 
 output_options = together(
-    click.option(
-        "-o",
-        "--output",
-        "output__vector",
-        metavar="FILE",
-        help="Polygons: .gpkg .geojson .json .shp .fgb .parquet; GeoJSON is always in longitude and latitude.",
-    ),
+    vector_option,
     click.option("--raster", "output__raster", metavar="FILE", help="Class raster: .tif, cloud-optimized."),
     click.option("--scores", "output__scores", metavar="FILE", help="Scores from 0 to 1, stored as 0 to 254: .tif"),
     click.option("--preview", "output__preview", metavar="FILE", help="The polygons drawn over the scene: .png"),
-    click.option(
-        "--dst-crs", "output__dst_crs", metavar="CRS", help="CRS of the polygons, in place of the scene's: EPSG:4326."
-    ),
+    dst_crs_option,
     click.option(
         "--native-grid", "output__native_grid", is_flag=True, help="Rasters on the scene's grid, not on the model's."
     ),
@@ -60,38 +56,7 @@ output_options = together(
         callback=mapping,
         help="GDAL creation option of the rasters; repeatable.",
     ),
-    click.option("--overwrite", "output__overwrite", is_flag=True, help="Replace outputs that exist."),
-)
-
-region_options = together(
-    click.option("--aoi", "region__aoi", metavar="FILE", help="Polygons: objects that meet them are kept, whole."),
-    click.option("--bounds", "region__bounds", type=BOUNDS, help="A rectangle, in place of --aoi."),
-    click.option("--bounds-crs", "region__bounds_crs", metavar="CRS", help="CRS of --bounds, if not the scene's."),
-    click.option("--clip", "region__clip", is_flag=True, help="Cut objects at the edge of --aoi or --bounds."),
-)
-
-postprocess_options = together(
-    click.option(
-        "--min-area",
-        "postprocess__min_area_m2",
-        type=NOT_NEGATIVE,
-        metavar="M2",
-        help="Drop smaller polygons, in square metres; 0 keeps all.",
-    ),
-    click.option(
-        "--fill-holes",
-        "postprocess__fill_holes_m2",
-        type=NOT_NEGATIVE,
-        metavar="M2",
-        help="Fill smaller holes, in square metres; 0 keeps all.",
-    ),
-    click.option(
-        "--simplify",
-        "postprocess__simplify_m",
-        type=NOT_NEGATIVE,
-        metavar="METRES",
-        help="How far outlines may move when simplified; 0 keeps the pixels' edges.",
-    ),
+    overwrite_option,
 )
 
 stretch_options = together(
@@ -213,6 +178,7 @@ def predict(progress: str, dry_run: bool, as_json: bool, print_job: bool, **flag
     if print_job:
         click.echo(_job(values).model_dump_json(indent=2, exclude_unset=True))
         return
+    values["command"] = click.get_current_context().obj
     execute(lambda: _job(values), Asked(progress, dry_run, as_json))
 
 

@@ -13,16 +13,33 @@ Rows = list[tuple[str, str]]
 
 def show_plan(plan: Mapping[str, Any]) -> None:
     """Print what the job will do."""
-    facts([*_input(plan), *_work(plan), *_output(plan)])
+    if plan["kind"] == "vectorize":
+        facts([*_raster(plan), *_output(plan)])
+    else:
+        facts([*_input(plan), *_work(plan), *_output(plan)])
+
+
+def _raster(plan: Mapping[str, Any]) -> Rows:
+    scene = plan["scene"]
+    return [
+        ("raster", "\n".join(scene["paths"])),
+        ("", _about(scene)),
+        ("band", f"{scene['bidx']}, which holds {plan['holds']}"),
+        ("computing", number_of(plan["threads"], "thread")),
+    ]
+
+
+def _about(scene: Mapping[str, Any]) -> str:
+    resolution = "unknown resolution" if scene["resolution_m"] is None else f"{scene['resolution_m']:.4g} m per pixel"
+    return f"{shape(scene['shape'])}, {resolution}, {crs(scene['crs'])}, {scene['dtype']}"
 
 
 def _input(plan: Mapping[str, Any]) -> Rows:
     scene, model = plan["scene"], plan["model"]
     bands = ", ".join(f"{name} from band {index}" for name, index in scene["bands"].items())
-    resolution = "unknown resolution" if scene["resolution_m"] is None else f"{scene['resolution_m']:.4g} m per pixel"
     return [
         ("scene", "\n".join(scene["paths"])),
-        ("", f"{shape(scene['shape'])}, {resolution}, {crs(scene['crs'])}, {scene['dtype']}"),
+        ("", _about(scene)),
         ("bands", bands),
         ("task", plan["task"] or "-"),
         ("model", f"{model['name']} {model['version']}, {model['license']}, sha256 {model['sha256'][:12]}"),
@@ -54,13 +71,36 @@ def _work(plan: Mapping[str, Any]) -> Rows:
 
 def _output(plan: Mapping[str, Any]) -> Rows:
     clean = plan["postprocess"]
-    polygons = (
-        f"at least {clean['min_area_m2']:g} m², holes below {clean['fill_holes_m2']:g} m² filled, "
-        f"simplified by {clean['simplify_m']:g} m"
-    )
-    disk = [("disk", f"at least {size(plan['disk_bytes'])}")] if plan["disk_bytes"] else []
+    disk = [("disk", f"at least {size(plan['disk_bytes'])}")] if plan.get("disk_bytes") else []
     outputs = [(kind, str(path)) for kind, path in plan["outputs"].items()] or [("outputs", "none: a dry run")]
-    return [("polygons", polygons), *disk, *outputs]
+    return [(clean["shape"], _lines(clean) if clean["shape"] == "lines" else _polygons(clean)), *disk, *outputs]
+
+
+def _polygons(clean: Mapping[str, Any]) -> str:
+    words = []
+    if clean["min_area_m2"]:
+        fate = "merged into neighbours" if clean["small"] == "merge" else "dropped"
+        words.append(f"below {clean['min_area_m2']:g} m² {fate}")
+    if clean["fill_holes_m2"]:
+        words.append(f"holes up to {clean['fill_holes_m2']:g} m² filled")
+    outline = {
+        "exact": "along the pixels' edges",
+        "simplify": f"simplified within {clean['simplify_m']:g} m",
+        "smooth": f"smoothed within {clean['simplify_m']:g} m",
+        "square": f"squared within {clean['simplify_m']:g} m",
+        "subpixel": "where the score crosses the threshold",
+    }[clean["outline"]]
+    if clean["connectivity"] == 8:
+        words.append("joined across corners")
+    return ", ".join([*words, outline])
+
+
+def _lines(clean: Mapping[str, Any]) -> str:
+    return (
+        f"of what is up to {clean['max_width_m']:g} m wide, free ends below {clean['spur_m']:g} m cut off, "
+        f"gaps up to {clean['gap_m']:g} m bridged, lines below {clean['min_length_m']:g} m dropped, "
+        f"simplified within {clean['simplify_m']:g} m"
+    )
 
 
 def _area(region: Mapping[str, Any] | None) -> str:

@@ -34,6 +34,11 @@ def area(square_metres: float) -> str:
     return f"{square_metres / 1e4:,.1f} ha" if square_metres < 1e7 else f"{square_metres / 1e6:,.1f} km²"
 
 
+def length(metres: float) -> str:
+    """Metres or kilometres."""
+    return f"{metres:,.0f} m" if metres < 1e4 else f"{metres / 1e3:,.1f} km"
+
+
 def duration(seconds: float) -> str:
     """Seconds as 8.1 s, 12:34 or 1:02:03."""
     return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)

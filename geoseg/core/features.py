@@ -15,7 +15,7 @@ class PolygonBatch:
 
     `geometry` holds shapely polygons or multipolygons, `confidence` the mean score inside (0 to 1, NaN where no score
     is known), `area_m2` and `perimeter_m` are measured on the ellipsoid, `touches_edge` marks objects that the scene's
-    edge cuts.
+    edge cuts. Without `instance_id` objects are numbered as they are written.
     """
 
     geometry: NDArray[Any]
@@ -25,6 +25,7 @@ class PolygonBatch:
     area_m2: NDArray[np.float64]
     perimeter_m: NDArray[np.float64]
     touches_edge: NDArray[np.bool_]
+    instance_id: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Number of polygons."""
@@ -37,7 +38,7 @@ class LineBatch:
 
     `geometry` holds shapely line strings, `confidence` the mean score of what the line stands for (0 to 1, NaN where no
     score is known), `length_m` is measured on the ellipsoid and `width_m` across the object, `touches_edge` marks lines
-    that the scene's edge cuts.
+    that the scene's edge cuts. Without `instance_id` objects are numbered as they are written.
     """
 
     geometry: NDArray[Any]
@@ -47,6 +48,7 @@ class LineBatch:
     length_m: NDArray[np.float64]
     width_m: NDArray[np.float64]
     touches_edge: NDArray[np.bool_]
+    instance_id: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """Number of lines."""

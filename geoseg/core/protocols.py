@@ -69,11 +69,11 @@ class Within(Protocol):
 class Strip:
     """A run of finished rows `y` of the scene's grid: `class_ids` (y, x) uint8 with 255 for nodata, `scores` likewise.
 
-    Scores are round(254 * score): the foreground's for a binary model, the winner's otherwise; 255 is nodata.
+    A raster of numbered objects has int32 ids. Scores are round(254 * score): the foreground's for a binary model, the winner's otherwise; 255 is nodata.
     """
 
     y: Span
-    class_ids: NDArray[np.uint8]
+    class_ids: NDArray[Any]
     scores: NDArray[np.uint8] | None
 
 

@@ -65,13 +65,14 @@ class Layer:
         return pa.schema([_WKB, *named])
 
     def record(self, batch: PolygonBatch | LineBatch, geometry: NDArray[Any], first: int) -> pa.RecordBatch:
-        """The batch's attributes with `geometry`, in the file's CRS; instance ids count up from `first`."""
+        """The batch's attributes with `geometry`, in the file's CRS; objects without numbers count up from `first`."""
+        numbers = np.arange(first, first + len(batch)) if batch.instance_id is None else batch.instance_id
         measures = (batch.confidence, *(getattr(batch, name) for name in MEASURES[self.kind]))
         columns = [
             pa.array(shapely.to_wkb(geometry, output_dimension=2, byte_order=1), pa.binary()),
             pa.array(batch.class_name, pa.string()),
             pa.array(batch.class_id, pa.int32()),
-            pa.array(np.arange(first, first + len(batch)), pa.int64()),
+            pa.array(numbers, pa.int64()),
             *(pa.array(values, pa.float64(), from_pandas=True) for values in measures),  # null for NaN: JSON has none
             pa.array(batch.touches_edge, pa.bool_()),
             pa.repeat(pa.scalar(self.source, pa.string()), len(batch)),

@@ -134,21 +134,24 @@ class VectorSink:
     def _write(self, batches: Iterator[pa.RecordBatch]) -> None:
         write_layer(self._staging.path(self._path), self._layer, batches)
 
-    def commit(self) -> None:
-        """Finish the file and move it to its final name. Raises WriteError, and then nothing is left."""
+    def commit(self, classes: ClassSet | None = None) -> None:
+        """Finish the file and move it to its final name; `classes` are those that came out, where nobody knew before.
+
+        Raises WriteError, and then nothing is left.
+        """
         try:
             self._flush(last=True)
             with self._writing():
                 self._stream.end()
-                self._finish(self._staging.path(self._path))
+                self._finish(self._staging.path(self._path), classes or self._options.classes)
             self._staging.commit()
         except BaseException:
             self.abort()
             raise
 
-    def _finish(self, staged: Path) -> None:
-        if self._format.name == "GeoPackage" and self._options.classes is not None:
-            add_style(staged, self._layer.name, self._layer.kind, self._options.classes)
+    def _finish(self, staged: Path, classes: ClassSet | None) -> None:
+        if self._format.name == "GeoPackage" and classes is not None:
+            add_style(staged, self._layer.name, self._layer.kind, classes)
         if not is_complete(staged, self._format.name, self.count):
             raise write_error(self._named, "the file is shorter than its contents")
 

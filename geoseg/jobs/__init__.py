@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import InputError
-from geoseg.jobs.spec import PredictJob, job_from
+from geoseg.jobs.spec import PredictJob, VectorizeJob, job_of
 
 if TYPE_CHECKING:
     from geoseg.core.protocols import Progress
     from geoseg.jobs.result import Result
     from geoseg.models import LoadedModel
 
-__all__ = ["PredictJob", "predict"]
+__all__ = ["PredictJob", "VectorizeJob", "predict", "vectorize"]
 
 OUTPUTS = ("vector", "raster", "scores", "preview")
 
@@ -44,14 +44,53 @@ def predict(
     more = dict(options or {})
     named = None if model is None else str(model) if isinstance(model, str | Path) else str(model.path)
     scene_values = {**more.pop("scene", {}), **_files(scene)}
-    values = {"scene": scene_values, "task": task, "model": named, "output": dict(output or {}), **more}
+    values: dict[str, Any] = {"scene": scene_values, "task": task, "model": named, "output": dict(output or {}), **more}
     loaded = None if model is None or isinstance(model, str | Path) else model
-    if any(values["output"].get(kind) for kind in OUTPUTS):
-        return run(plan(job_from(values), loaded), progress)
+
+    def result_in(path: str | Path | None) -> Result:
+        values["output"] = {**values["output"], "vector": str(path)} if path else values["output"]
+        return run(plan(job_of(PredictJob, values), loaded), progress)
+
+    asked = any(values["output"].get(kind) for kind in OUTPUTS)
+    return result_in(None) if asked else _temporary(result_in)
+
+
+def vectorize(
+    raster: str | Path,
+    output: str | Path | None = None,
+    *,
+    postprocess: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """The polygons or lines of a raster of classes, or of scores, made anywhere.
+
+    They go to the file `output`, without it to a temporary folder that the result owns and removes. `postprocess` is a
+    task's name, "none" or None for exact polygons. `options` are the other fields of `VectorizeJob`, each a mapping:
+    mask (bidx, background, threshold, scores, instances, ...), region, postprocess, output (dst_crs, overwrite); and
+    threads. Raises InputError for whatever is wrong with the job, ReadError and WriteError while it runs.
+    """
+    from geoseg.jobs.vectorization import plan_vectorize, run_vectorize
+
+    more = dict(options or {})
+    values = {
+        "mask": {"path": str(raster), **more.pop("mask", {})},
+        "postprocess": {"preset": postprocess, **more.pop("postprocess", {})},
+        **more,
+    }
+
+    def result_in(path: str | Path) -> Result:
+        job = job_of(VectorizeJob, {**values, "output": {**values.get("output", {}), "vector": str(path)}})
+        return run_vectorize(plan_vectorize(job), progress)
+
+    return result_in(output) if output is not None else _temporary(result_in)
+
+
+def _temporary(result_in: Callable[[str | Path], Result]) -> Result:
+    """The result of a job whose polygons go to a temporary folder that the result owns."""
     folder = Path(tempfile.mkdtemp(prefix="geoseg-"))
     try:
-        values["output"] = {**values["output"], "vector": str(folder / "polygons.gpkg")}
-        result = run(plan(job_from(values), loaded), progress)
+        result = result_in(folder / "polygons.gpkg")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -174,7 +174,7 @@ def _read_models() -> str:
     from geoseg.tasks import TASKS
 
     names = [card.name for card in packaged()]
-    missing = sorted({task.model for task in TASKS.values()} - set(names))
+    missing = sorted({task.model for task in TASKS.values() if task.model} - set(names))
     if missing:
         raise FileNotFoundError(f"the packaged model {missing[0]!r} is missing")
     return ", ".join(names)

@@ -25,7 +25,8 @@ def scene_info(source: str | Path | Mapping[str, Any] | SceneSpec) -> dict[str, 
     """
     spec = _spec(source)
     scene = open_scene(SceneSource(**dict(spec)))
-    return {"name": scene.name, "scene": scene.info(), "tasks": [_fit(spec, name) for name in TASKS]}
+    tasks = [_fit(spec, name) for name, task in TASKS.items() if task.model]
+    return {"name": scene.name, "scene": scene.info(), "tasks": tasks}
 
 
 def _spec(source: str | Path | Mapping[str, Any] | SceneSpec) -> SceneSpec:

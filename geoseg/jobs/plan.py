@@ -26,11 +26,13 @@ from geoseg.io.reproject import plan_reprojection
 from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.io.sources import source_files
 from geoseg.jobs.cost import Batch, Cost, disk_of, memory_of, require
-from geoseg.jobs.spec import PostprocessSpec, PredictJob
+from geoseg.jobs.naming import CardNaming
+from geoseg.jobs.product import Product, described, resolved
+from geoseg.jobs.spec import PredictJob
 from geoseg.jobs.values import stretch_for
 from geoseg.jobs.window import Window
 from geoseg.models import load_model, read_card, resolve
-from geoseg.tasks import TASKS, Task, get_task
+from geoseg.tasks import TASKS, Postprocess, Task, get_task
 
 if TYPE_CHECKING:
     from geoseg.models import LoadedModel
@@ -135,15 +137,24 @@ class Plan:
         return float((known if known is not None else self.card.resolution) * np.sqrt(self.scene_pixels))
 
     @property
-    def postprocess(self) -> PostprocessSpec:
-        """The postprocess with the task's own values where the job leaves them open."""
-        asked, task = self.job.postprocess, self.task
-
-        def value(name: str) -> float:
-            chosen = getattr(asked, name)
-            return float(chosen if chosen is not None else getattr(task, name, 0.0))
-
-        return PostprocessSpec(**{name: value(name) for name in PostprocessSpec.model_fields})
+    def product(self) -> Product:
+        """What becomes of the classes. Raises SpecError for a postprocess whose values do not go together."""
+        classes = self.card.classes
+        return Product(
+            grid=self.grid,
+            block=self.block,
+            naming=CardNaming(classes),
+            postprocess=resolved(self.job.postprocess, self.task, self.resolution),
+            resolution=self.resolution,
+            scored=self.needs_scores,
+            background=classes.background,
+            things=frozenset(c.id for c in classes.foreground if c.kind == "thing"),
+            threshold=(self.decision.threshold or 0.5) if self.decision.binary else None,
+            area=self.area,
+            region=self.region,
+            complete=self.covers_scene,
+            clip=self.job.region.clip,
+        )
 
     def describe(self) -> dict[str, Any]:
         """The plan as JSON-able values."""
@@ -191,7 +202,7 @@ class Plan:
             "precision": compute.precision,
             "threads": compute.threads,
             "batch_size": self.batch_size,
-            "postprocess": self.postprocess.model_dump(),
+            "postprocess": described(self.product.postprocess),
             "memory_bytes": self.cost.memory,
             "disk_bytes": self.cost.disk,
             "outputs": {kind: str(path) for kind, path in self.outputs.items()},
@@ -205,7 +216,7 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     ResourceError.
     """
     task = get_task(job.task) if job.task else None
-    reference = job.model or (task.model if task else "")
+    reference = job.model or (task.default_model() if task else "")
     outputs = _outputs(job, reference)
     scene = open_scene(SceneSource(**dict(job.scene)))
     card = model.card if model else read_card(resolve(reference))
@@ -216,7 +227,7 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     bidx = scene.bidx_for(card.bands)
     _check_formats(job, grid, outputs)
     tiling = _tiling(grid, card, job)
-    margin = _first_margin(grid, tiling, scene)
+    margin = _first_margin(grid, tiling, scene, resolved(job.postprocess, task, None))
     area = _region(job, scene, 0.0)
     if area is not None and not all(span.size for span in area.spans(grid)):
         raise RegionError(
@@ -246,6 +257,7 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
         network_bytes=0,
         outputs=outputs,
     )
+    draft.product.check()
     draft.check()
     draft = replace(draft, stretch=stretch_for(scene, bidx, card, job.stretch), model=model or load_model(reference))
     found = probe(network(draft), tiling.y.tile, job.inference.batch_size)
@@ -330,9 +342,10 @@ def _tiling(grid: GeoBox, card: ModelCard, job: PredictJob) -> Tiling:
     return Tiling.over((height, width), tile, overlap)
 
 
-def _first_margin(grid: GeoBox, tiling: Tiling, scene: Scene) -> float:
+def _first_margin(grid: GeoBox, tiling: Tiling, scene: Scene, wanted: Postprocess) -> float:
     scale = scene.grid.shape[0] / grid.shape[0]
-    return float(max(32, tiling.y.overlap) * (scene.resolution or 1.0) * scale)
+    reach = 2 * wanted.max_width_m + wanted.gap_m if wanted.shape == "lines" else 0.0
+    return max(float(max(32, tiling.y.overlap) * (scene.resolution or 1.0) * scale), reach)
 
 
 def _region(job: PredictJob, scene: Scene, margin_m: float) -> RegionMask | None:

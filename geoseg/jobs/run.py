@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import geoseg
 from geoseg.core.protocols import BadBlock, Progress, Silent
 from geoseg.core.values import normalisation
 from geoseg.errors import DeviceMemoryError, ResourceError, SpecError
@@ -20,15 +19,16 @@ from geoseg.io.outputs import Staging
 from geoseg.io.preview import Picture, imagery, write_preview
 from geoseg.io.raster import session
 from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSink
-from geoseg.io.vector_sink import VectorOptions, VectorSink
+from geoseg.jobs.area import CutObjectError
+from geoseg.jobs.metadata import job_metadata
 from geoseg.jobs.outlet import Outlets
 from geoseg.jobs.plan import Plan, grown, network
-from geoseg.jobs.redact import without_secrets
 from geoseg.jobs.result import Result
-from geoseg.jobs.vectors import CutObjectError, PolygonSink
+from geoseg.jobs.vectors import Drawn, Target, open_vectors
 from geoseg.jobs.window import OnGrid, WindowSink
 
 READERS = 2  # threads that read and decode
+SCRATCH = "vectors.fgb"  # where they wait when only the preview needs them
 PREVIEW_SIZE = 2000  # pixels of the picture's longer side, at most
 
 
@@ -107,7 +107,7 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
     # One setting of GDAL's cache around all threads: each restores what it found, and they find the same.
     with session(), Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
         with Outlets() as outlets, torch_settings(plan.compute):
-            polygons = _open(plan, staging, outlets, told.warn)
+            drawn = _open(plan, staging, outlets, told.warn)
             strips = predict_strips(work, lambda tiles, pixels: told.advance(tiles, pixels * plan.scene_pixels))
             try:
                 for strip in strips:
@@ -120,7 +120,7 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
         staging.commit()
     if not work.tally.predicted:
         told.warn(f"{plan.scene.name}: no pixel of it was valid where it was looked at; check --nodata and the area")
-    return _summary(plan, polygons, work.tally, _listed(reader.bad_blocks, told))
+    return _summary(plan, drawn, work.tally, _listed(reader.bad_blocks, told))
 
 
 def _listed(bad: Sequence[BadBlock], told: _Told) -> list[dict[str, Any]]:
@@ -132,8 +132,8 @@ def _listed(bad: Sequence[BadBlock], told: _Told) -> list[dict[str, Any]]:
     ]
 
 
-def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], None]) -> PolygonSink | None:
-    """Every sink that the plan asks for; returns the one of polygons, if any."""
+def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], None]) -> Drawn | None:
+    """Every sink that the plan asks for; returns the one that draws, if any."""
     options = RasterOptions(metadata(plan), plan.job.output.creation_options, plan.target, plan.compute.threads)
     window, grid = plan.window, plan.window_grid
     if "raster" in plan.outputs:
@@ -144,23 +144,28 @@ def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], 
         final = plan.outputs["scores"]
         scores = ScoreRasterSink(staging.path(final), grid, replace(options, named=final))
         outlets.add(WindowSink(scores, window), "scores")
-    polygons_path = polygon_path(plan, staging)
-    if polygons_path is None:
+    if not {"vector", "preview"} & set(plan.outputs):
         return None
-    dst_crs = plan.job.output.dst_crs if "vector" in plan.outputs else None
-    final = plan.outputs.get("vector") or plan.outputs["preview"]
-    said = VectorOptions(metadata(plan), warn, named=final, source=plan.scene.name, classes=plan.card.classes)
-    sink = VectorSink(polygons_path, plan.grid.crs, dst_crs, said)
-    polygons = PolygonSink(plan, sink)
-    outlets.add(polygons, "polygons")
-    return polygons
+    scratch = None if "vector" in plan.outputs else SCRATCH
+    target = Target(
+        staging,
+        plan.outputs.get("vector") or plan.outputs["preview"],
+        plan.job.output.dst_crs if "vector" in plan.outputs else None,
+        metadata(plan),
+        warn,
+        plan.compute.threads,
+        scratch,
+    )
+    vectors = open_vectors(plan.product, plan.scene.name, target)
+    outlets.add(vectors, "vectors")
+    return vectors
 
 
 def polygon_path(plan: Plan, staging: Staging) -> Path | None:
     """Where polygons are written: to the output, or to a temporary file when only the preview needs them."""
     if "vector" in plan.outputs:
         return staging.path(plan.outputs["vector"])
-    return staging.scratch(plan.outputs["preview"], "polygons.fgb") if "preview" in plan.outputs else None
+    return staging.scratch(plan.outputs["preview"], SCRATCH) if "preview" in plan.outputs else None
 
 
 def _draw(plan: Plan, staging: Staging, progress: Progress) -> None:
@@ -182,24 +187,21 @@ def metadata(plan: Plan) -> dict[str, str]:
     """What every output says of how it was made."""
     described = plan.describe()
     made = {
-        "GEOSEG_VERSION": geoseg.__version__,
+        **job_metadata(plan.job, plan.scene.name),
         "GEOSEG_MODEL": f"{plan.card.name} {plan.card.version}",
         "GEOSEG_MODEL_SHA256": plan.loaded.sha256,
         "GEOSEG_ATTRIBUTION": plan.card.attribution,
-        "GEOSEG_SOURCE": plan.scene.name,
-        "GEOSEG_JOB": without_secrets(plan.job.model_dump_json(exclude_defaults=True)),
         "GEOSEG_COMPUTE": json.dumps({k: described[k] for k in ("device", "precision", "threads", "batch_size")}),
         "GEOSEG_STRETCH": json.dumps(described["stretch"]),
     }
     return {key: value for key, value in made.items() if value}
 
 
-def _summary(plan: Plan, polygons: PolygonSink | None, tally: Tally, bad: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(plan: Plan, drawn: Drawn | None, tally: Tally, bad: list[dict[str, Any]]) -> dict[str, Any]:
     described = plan.describe()
     return {
         "outputs": described["outputs"],
-        "polygons": dict(polygons.counts) if polygons else None,
-        "area_m2": {name: round(area, 1) for name, area in polygons.areas.items()} if polygons else None,
+        **(drawn.totals() if drawn else {"polygons": None, "area_m2": None}),
         "tiles": {**described["tiles"], "predicted": tally.predicted, "skipped_empty": tally.skipped},
         "bad_blocks": bad,
         "stretch": described["stretch"],

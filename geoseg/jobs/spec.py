@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -98,11 +100,24 @@ class StretchSpec(_Part):
 
 
 class PostprocessSpec(_Part):
-    """From raw polygons to the task's product, in ground metres; None leaves a value to the task, 0 switches it off."""
+    """From class ids to the product, in ground metres; None leaves a value to the preset, 0 switches it off.
 
+    `preset` names the task whose values are taken, "none" leaves polygons exact; without it the job's own task counts.
+    `geoseg.tasks.Postprocess` says what each value does.
+    """
+
+    preset: str | None = None
+    shape: Literal["polygons", "lines"] | None = None
+    small: Literal["drop", "merge"] | None = None
+    outline: Literal["exact", "simplify", "smooth", "square", "subpixel"] | None = None
+    connectivity: Literal[4, 8] | None = None
     min_area_m2: NotNegative | None = None
     fill_holes_m2: NotNegative | None = None
     simplify_m: NotNegative | None = None
+    max_width_m: Positive | None = None
+    spur_m: NotNegative | None = None
+    gap_m: NotNegative | None = None
+    min_length_m: NotNegative | None = None
 
 
 class OutputSpec(_Part):
@@ -127,8 +142,17 @@ class OutputSpec(_Part):
         return self
 
 
-class PredictJob(_Part):
-    """Predict one scene. `model` is a packaged name or a bundle's path; without it the task's own model is taken."""
+class _Job(_Part):
+    """What every job has: `command` is what somebody typed for it, for the record."""
+
+    command: str | None = None
+
+
+class PredictJob(_Job):
+    """Predict one scene. `model` is a packaged name or a bundle's path; without it the task's own model is taken.
+
+    `command` is what was typed for it, for the record.
+    """
 
     kind: Literal["predict"] = "predict"
     scene: SceneSpec
@@ -148,14 +172,81 @@ class PredictJob(_Part):
         return self
 
 
-JobSpec = PredictJob  # becomes a union, told apart by `kind`, when a second job arrives
+class MaskSpec(_Part):
+    """A raster of classes, or of the scores of one class, made anywhere; `bidx` counts bands from 1.
+
+    With `threshold` the raster holds scores, and pixels from it on are objects; values are multiplied by `scale` (the
+    file's own, else 1) to lie between 0 and 1. `scores` names a raster of scores on the same grid that goes with
+    classes. `background` is the value that becomes no polygon, None where all do. With `instances` every value is one
+    object. `names` are those of the classes. `resolution` states the metres per pixel of a raster that has no CRS.
+    """
+
+    path: str
+    bidx: Annotated[int, Field(ge=1)] = 1
+    scores: str | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    scale: Positive | None = None
+    background: int | None = 0
+    nodata: float | None = None
+    instances: bool = False
+    names: dict[int, str] = Field(default_factory=dict)
+    resolution: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> MaskSpec:
+        if self.threshold is not None and (self.scores is not None or self.instances):
+            raise ValueError("with threshold the raster holds scores itself; give neither scores nor instances")
+        if self.scale is not None and self.threshold is None and self.scores is None:
+            raise ValueError("scale belongs to scores; give threshold or scores")
+        return self
+
+
+class VectorOutputSpec(_Part):
+    """Where the polygons or lines go."""
+
+    vector: str
+    dst_crs: str | None = None
+    overwrite: bool = False
+
+
+class VectorizeJob(_Job):
+    """Turn a raster of classes or scores into polygons or lines. `command` is what was typed for it, for the record."""
+
+    kind: Literal["vectorize"] = "vectorize"
+    mask: MaskSpec
+    region: RegionSpec = RegionSpec()
+    postprocess: PostprocessSpec = PostprocessSpec()
+    output: VectorOutputSpec
+    threads: Annotated[int, Field(ge=1)] | None = None
+
+
+JobSpec = Annotated[PredictJob | VectorizeJob, Field(discriminator="kind")]
+Job = TypeVar("Job", PredictJob, VectorizeJob)
+KINDS = ("predict", "vectorize")
 _ADAPTER: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
 
 
 def job_from(values: Any, source: str = "job") -> JobSpec:
-    """The job that `values` (parsed JSON) describe. Raises SpecError naming `source` and every field that is wrong."""
-    try:
+    """The job that `values` (parsed JSON) describe, a predict job where they name no kind.
+
+    Raises SpecError naming `source` and every field that is wrong.
+    """
+    if isinstance(values, Mapping) and "kind" not in values:
+        values = {"kind": "predict", **values}
+    with _explained(source):
         return _ADAPTER.validate_python(values)
+
+
+def job_of(kind: type[Job], values: Mapping[str, Any], source: str = "job") -> Job:
+    """The job of one kind that `values` describe. Raises SpecError."""
+    with _explained(source):
+        return kind.model_validate(values)
+
+
+@contextlib.contextmanager
+def _explained(source: str) -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         raise SpecError(f"{source}: {explain(error)}") from None
 
@@ -173,7 +264,7 @@ def explain(error: ValidationError) -> str:
     """One line from pydantic's report: each wrong field with what was expected."""
     parts = []
     for item in error.errors():
-        place = ".".join(str(p) for p in item["loc"])
+        place = ".".join(str(p) for p in item["loc"] if p not in KINDS)
         message = item["msg"].removeprefix("Value error, ")
         parts.append(f"{place}: {message}" if place else message)
     return "; ".join(parts)

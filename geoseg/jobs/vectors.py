@@ -1,181 +1,246 @@
-"""Strips of classes to the task's polygons, while the next strips are predicted."""
+"""Strips of classes to the task's polygons or lines, while the next strips are predicted."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
-import shapely
-from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 
-from geoseg.core.classes import NODATA
-from geoseg.core.protocols import Strip
-from geoseg.core.tiling import Block
-from geoseg.io.region import RegionMask
-from geoseg.io.vector_sink import VectorSink
-from geoseg.vector.attributes import ground_areas, measure
-from geoseg.vector.ground import Ground
-from geoseg.vector.outlines import RawPolygons, RingBatch
-from geoseg.vector.polygonize import Polygonizer
-from geoseg.vector.postprocess import PostprocessSettings, postprocess
-
-if TYPE_CHECKING:
-    from geoseg.jobs.plan import Plan
-
-
-class CutObjectError(Exception):
-    """An object that belongs to the region reaches the rim of what is computed: the margin was too small."""
+from geoseg.core.protocols import Sink, Strip
+from geoseg.core.values import SCORE_UNIT
+from geoseg.io.outputs import Staging
+from geoseg.io.vector_sink import VectorOptions, VectorSink
+from geoseg.jobs.area import Area
+from geoseg.jobs.frame import Frame, Pixels
+from geoseg.jobs.naming import Naming
+from geoseg.jobs.product import Product
+from geoseg.vector.attributes import Named, ground_areas, measure, measure_lines
+from geoseg.vector.centerlines import LineSettings, LineTracer
+from geoseg.vector.outline import Drawing, Pen
+from geoseg.vector.outlines import RawPolygons, RingBatch, summed
+from geoseg.vector.polygonize import Grouping, Polygonizer
+from geoseg.vector.postprocess import TidySettings, tidy
+from geoseg.vector.sieve import Sieve, SieveSettings
+from geoseg.vector.spool import Spool
 
 
-class PolygonSink:
-    """Polygonises, postprocesses, measures and writes, strip by strip; keeps the totals for each class."""
+class Drawn(Sink, Protocol):
+    """A sink that draws vectors, and keeps totals."""
 
-    def __init__(self, plan: Plan, sink: VectorSink) -> None:
-        """Write the plan's polygons to `sink`; those that do not meet its area are left out."""
-        self._plan, self._sink = plan, sink
-        classes, asked = plan.card.classes, plan.postprocess
-        self._frame = Frame.of(plan)
-        self._ground = Ground.of(plan.grid.affine, plan.grid.crs, plan.resolution)
-        self._polygonizer = self._frame.polygonizer()
-        self._settings = PostprocessSettings(
-            min_area_m2=asked.min_area_m2 or 0.0,
-            fill_holes_m2=asked.fill_holes_m2 or 0.0,
-            simplify_m=asked.simplify_m or 0.0,
-            adjoining=len(classes.foreground) > 1,
+    def totals(self) -> dict[str, Any]:
+        """How many objects of each class were written, and how large they are together, JSON-able."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The file `final` that vectors go to, in `dst_crs` (None: the raster's), and what it says of how it was made.
+
+    `warn` is called with what the user should know; `threads` is how many cores polygons may take.
+    """
+
+    staging: Staging
+    final: Path
+    dst_crs: str | None
+    metadata: Mapping[str, str]
+    warn: Callable[[str], None]
+    threads: int = 1
+    scratch: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is written."""
+        return self.staging.path(self.final) if self.scratch is None else self.staging.scratch(self.final, self.scratch)
+
+
+def open_vectors(product: Product, source: str, target: Target) -> Drawn:
+    """The sink that draws what the product's postprocess asks for; `source` is the scene's name."""
+    wanted = product.postprocess
+    said = VectorOptions(
+        target.metadata,
+        target.warn,
+        named=target.final,
+        kind=wanted.shape,
+        source=source,
+        classes=product.naming.fixed,
+        multi=wanted.connectivity == 8,
+    )
+    sink = VectorSink(target.path, product.grid.crs, target.dst_crs, said)
+    if wanted.shape == "lines":
+        return LineOutlet(product, sink)
+    return PolygonOutlet(product, sink, Spool(target.path.parent), target.threads)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Objects and their areas or lengths, by class."""
+
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    sizes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def add(self, names: NDArray[Any], sizes: NDArray[np.float64]) -> None:
+        """Count some more."""
+        for name, size in zip(names, sizes, strict=True):
+            self.counts[name] += 1
+            self.sizes[name] += float(size)
+
+    def rounded(self) -> dict[str, float]:
+        """The sizes to a tenth."""
+        return {name: round(size, 1) for name, size in self.sizes.items()}
+
+
+class PolygonOutlet:
+    """Polygonises, tidies, draws, measures and writes, strip by strip."""
+
+    def __init__(self, product: Product, sink: VectorSink, spool: Spool, threads: int) -> None:
+        """Write the product's polygons to `sink`; those that do not meet its area are left out."""
+        self._product, self._sink, self._spool = product, sink, spool
+        self._frame, self._ground = Frame.of(product), product.ground
+        sheet, wanted = self._frame.sheet, product.postprocess
+        threshold = None if product.threshold is None else product.threshold * SCORE_UNIT
+        self._pen = Pen(sheet, self._ground, Drawing(wanted.outline, wanted.simplify_m, threshold), self._spool)
+        self._sieve = self._new_sieve() if wanted.small == "merge" and wanted.min_area_m2 > 0 else None
+        self._polygonizer = Polygonizer(
+            sheet.width,
+            sheet.height,
+            background=sheet.background,
+            nodata=sheet.nodata,
+            origin=sheet.origin,
+            grouping=self._grouping,
+            threads=threads,
+            spool=self._spool,
         )
-        self._things = np.array([c.id for c in classes.foreground if c.kind == "thing"])
-        self._area = None if plan.area is None else in_pixels(plan.area.polygons, plan.grid.affine)
-        self._whole: Any = None
-        if plan.region is not None and not plan.covers_scene:
-            self._whole = in_pixels(plan.region.polygons, plan.grid.affine).buffer(-2)
-            shapely.prepare(self._whole)
-        self.counts: dict[str, int] = defaultdict(int)
-        self.areas: dict[str, float] = defaultdict(float)
+        least = 0.0 if self._sieve else wanted.min_area_m2
+        self._tidy = TidySettings(least, wanted.fill_holes_m2, whole_groups=wanted.connectivity == 8)
+        self._area = Area.of(product)
+        self._totals = Totals()
+
+    @property
+    def _grouping(self) -> Grouping:
+        if self._product.postprocess.connectivity == 8:
+            return "diagonal"
+        return "adjoining" if self._product.postprocess.outline == "square" else "none"
+
+    def _new_sieve(self) -> Sieve:
+        sheet = self._frame.sheet
+        settings = SieveSettings(self._product.postprocess.min_area_m2, sheet.background, sheet.nodata)
+        return Sieve((sheet.height, sheet.width), self._ground, settings, sheet.origin)
+
+    def totals(self) -> dict[str, Any]:
+        """Polygons and square metres of each class."""
+        return {"polygons": dict(self._totals.counts), "area_m2": self._totals.rounded()}
 
     def write(self, strip: Strip) -> None:
         """Take the next strip. Raises CutObjectError, WriteError."""
-        self._take(self._polygonizer.feed(*self._frame.around(strip)))
+        self._clean(self._frame.around(strip))
+
+    def finish(self) -> None:
+        """Close what is still open. Raises CutObjectError, WriteError."""
+        below = self._frame.below()
+        if below is not None:
+            self._clean(below)
+        if self._sieve is not None:
+            self._trace(self._sieve.finish())
+        self._pen.end()
+        self._take(self._polygonizer.finish())
 
     def commit(self) -> None:
         """Close what is still open, and write the file. Raises CutObjectError, WriteError."""
         self.finish()
-        self._sink.commit()
+        self._sink.commit(self._product.naming.classes())
 
-    def finish(self) -> None:
-        """Close what is still open."""
+    def abort(self) -> None:
+        """Remove everything written so far."""
+        self._sink.abort()
+        self._spool.close()
+
+    def _clean(self, pixels: Pixels) -> None:
+        self._trace([pixels] if self._sieve is None else self._sieve.feed(*pixels))
+
+    def _trace(self, strips: Iterable[Pixels]) -> None:
+        for class_ids, scores in strips:
+            self._pen.show(class_ids, scores)
+            self._take(self._polygonizer.feed(class_ids, scores))
+
+    def _take(self, batches: Iterable[RingBatch]) -> None:
+        for batch in batches:
+            kept = self._large(self._pen.draw(tidy(batch, self._ground, self._tidy)))
+            inside = kept if self._area is None else self._area.polygons(kept)
+            self._put(inside.objects() if self._tidy.whole_groups else inside)
+
+    def _large(self, polygons: RawPolygons) -> RawPolygons:
+        """The polygons that are large enough still, now that their outlines are drawn."""
+        least = self._tidy.min_area_m2
+        if least <= 0 or not len(polygons):
+            return polygons
+        areas, group = ground_areas(polygons.geometry, self._ground), polygons.group
+        if self._tidy.whole_groups:
+            areas = summed(areas, group, int(group.max()) + 1)[group]
+        return polygons.take(areas >= least)
+
+    def _put(self, polygons: RawPolygons) -> None:
+        batch = measure(polygons, self._ground, named(polygons.class_id, self._product.naming))
+        self._totals.add(batch.class_name, batch.area_m2)
+        self._sink.write(batch)
+
+
+class LineOutlet:
+    """Follows the middle of what is narrow, strip by strip, and writes lines when the last row is known."""
+
+    def __init__(self, product: Product, sink: VectorSink) -> None:
+        """Write the product's lines to `sink`; those that do not meet its area are left out."""
+        self._product, self._sink = product, sink
+        self._frame, self._ground = Frame.of(product), product.ground
+        sheet, wanted = self._frame.sheet, product.postprocess
+        settings = LineSettings(
+            max_width_m=wanted.max_width_m,
+            spur_m=wanted.spur_m,
+            gap_m=wanted.gap_m,
+            min_length_m=wanted.min_length_m,
+            simplify_m=wanted.simplify_m,
+        )
+        self._tracer = LineTracer(
+            sheet.width,
+            sheet.height,
+            ground=self._ground,
+            settings=settings,
+            background=sheet.background,
+            nodata=sheet.nodata,
+            origin=sheet.origin,
+        )
+        self._area = Area.of(product)
+        self._totals = Totals()
+
+    def totals(self) -> dict[str, Any]:
+        """Lines and metres of each class."""
+        return {"lines": dict(self._totals.counts), "length_m": self._totals.rounded()}
+
+    def write(self, strip: Strip) -> None:
+        """Take the next strip."""
+        self._tracer.feed(*self._frame.around(strip))
+
+    def commit(self) -> None:
+        """Clean the lines, and write the file. Raises WriteError."""
         below = self._frame.below()
         if below is not None:
-            self._take(self._polygonizer.feed(*below))
-        self._take(self._polygonizer.finish())
+            self._tracer.feed(*below)
+        lines = self._tracer.finish()
+        kept = lines if self._area is None else self._area.lines(lines)
+        batch = measure_lines(kept, self._ground, named(kept.class_id, self._product.naming))
+        self._totals.add(batch.class_name, batch.length_m)
+        self._sink.write(batch)
+        self._sink.commit(self._product.naming.classes())
 
     def abort(self) -> None:
         """Remove everything written so far."""
         self._sink.abort()
 
-    def _take(self, batches: list[RingBatch]) -> None:
-        for batch in batches:
-            self._put(batch)
 
-    def _put(self, rings: RingBatch) -> None:
-        kept = self._large(postprocess(rings, self._ground, self._settings))
-        batch = measure(self._inside(kept), self._ground, self._plan.card.classes)
-        for name, area in zip(batch.class_name, batch.area_m2, strict=True):
-            self.counts[name] += 1
-            self.areas[name] += float(area)
-        self._sink.write(batch)
-
-    def _large(self, polygons: RawPolygons) -> RawPolygons:
-        """The polygons that are large enough still, now that their outlines are simplified."""
-        least = self._settings.min_area_m2
-        if least <= 0 or not len(polygons):
-            return polygons
-        return polygons.take(ground_areas(polygons.geometry, self._ground) >= least)
-
-    def _inside(self, polygons: RawPolygons) -> RawPolygons:
-        """The polygons that meet the area: things whole, stuff cut at its border; with clip, everything is cut.
-
-        A thing is cut only when all of it is known: its simplified outline depends on the whole.
-        """
-        if self._area is None:
-            return polygons
-        kept = polygons.take(shapely.intersects(self._area, polygons.geometry))
-        thing = np.isin(kept.class_id, self._things)
-        if self._whole is not None and not shapely.contains(self._whole, kept.geometry[thing]).all():
-            raise CutObjectError
-        which = np.full(len(kept), True) if self._plan.job.region.clip else ~thing
-        return cut(kept, self._area, which) if which.any() else kept
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What stands around the block where it ends before the scene does, and outside the region.
-
-    It is nothing, rather than missing data, so that objects there do not look as if the scene's edge had cut them.
-    `hollow` is a class id that is never polygonised; `sides` are the pixels of it at the top, left, bottom, right.
-    """
-
-    grid: GeoBox
-    block: Block
-    region: RegionMask | None
-    hollow: int
-    scored: bool
-    sides: tuple[int, int, int, int]
-
-    @classmethod
-    def of(cls, plan: Plan) -> Frame:
-        """The frame of a plan's block."""
-        block, (height, width) = plan.block, plan.grid.shape
-        inner = (block.y.start > 0, block.x.start > 0, block.y.stop < height, block.x.stop < width)
-        ids = {c.id for c in plan.card.classes.classes}
-        background = plan.card.classes.background
-        hollow = background if background is not None else next(i for i in range(NODATA) if i not in ids)
-        top, left, bottom, right = (int(side) for side in inner)
-        return cls(plan.grid, block, plan.region, hollow, plan.needs_scores, (top, left, bottom, right))
-
-    def polygonizer(self) -> Polygonizer:
-        """A polygonizer for the block with its frame; its coordinates are the scene's, so that no bit depends on it."""
-        top, left, bottom, right = self.sides
-        width, height = self.block.x.size + left + right, self.block.y.size + top + bottom
-        origin = (self.block.x.start - left, self.block.y.start - top)
-        return Polygonizer(width, height, background=self.hollow, origin=origin)
-
-    def around(self, strip: Strip) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        """The strip's classes and scores with the frame's sides, and its top where the strip is the first."""
-        top, left, _, right = self.sides
-        classes = strip.class_ids
-        if self.region is not None:
-            inside = self.region.mask(self.grid, strip.y, self.block.x)
-            classes = np.where(inside, classes, np.uint8(self.hollow))
-        margins = ((top if strip.y.start == self.block.y.start else 0, 0), (left, right))
-        scores = None if strip.scores is None else np.pad(strip.scores, margins)
-        return np.pad(classes, margins, constant_values=self.hollow), scores
-
-    def below(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None:
-        """The frame's last row, where it has one."""
-        _, left, bottom, right = self.sides
-        if not bottom:
-            return None
-        row = np.full((1, self.block.x.size + left + right), self.hollow, np.uint8)
-        return row, np.zeros_like(row) if self.scored else None
-
-
-def in_pixels(polygons: NDArray[Any], affine: Affine) -> Any:
-    """One prepared geometry in pixel coordinates of a grid, from polygons in its CRS."""
-    back = ~affine
-    area = shapely.transform(shapely.union_all(polygons), lambda points: np.column_stack(back * points.T))
-    shapely.prepare(area)
-    return area
-
-
-def cut(polygons: RawPolygons, area: Any, which: NDArray[np.bool_]) -> RawPolygons:
-    """The polygons, those of `which` cut at the border of an area, one polygon a part; order kept."""
-    geometry = polygons.geometry.copy()
-    geometry[which] = shapely.intersection(geometry[which], area)
-    parts, owner = shapely.get_parts(geometry, return_index=True)
-    solid = shapely.get_dimensions(parts) == 2
-    taken = polygons.take(owner[solid])
-    return RawPolygons(parts[solid], taken.class_id, taken.pixels, taken.score_sum, taken.touches_edge, taken.group)
+def named(ids: NDArray[np.int32], naming: Naming) -> Named:
+    """What the file says of objects with those ids."""
+    return Named(naming.names(ids), naming.values(ids), naming.instances(ids))

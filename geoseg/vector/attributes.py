@@ -1,7 +1,8 @@
-"""What a polygon's row in the file says: class, confidence, area and perimeter on the ellipsoid."""
+"""What a feature's row in the file says: class, confidence, and its size on the ellipsoid."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,32 +10,55 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Geod
 
-from geoseg.core.classes import ClassSet
-from geoseg.core.features import PolygonBatch
+from geoseg.core.features import LineBatch, PolygonBatch
+from geoseg.vector.centerlines import RawLines
 from geoseg.vector.ground import Ground, to_world
-from geoseg.vector.outlines import RawPolygons
+from geoseg.vector.outlines import RawPolygons, summed
 
 FULL_SCORE = 254  # a score of 1 in a score raster
 CONFIDENCE_DIGITS = 4
+WIDTH_DIGITS = 2
 
 
-def measure(batch: RawPolygons, ground: Ground, classes: ClassSet) -> PolygonBatch:
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What objects are, each (object,): their class's name and value, and their own number where they have one."""
+
+    class_name: NDArray[Any]
+    class_id: NDArray[np.int32]
+    instance_id: NDArray[np.int64] | None = None
+
+
+def measure(polygons: RawPolygons, ground: Ground, named: Named) -> PolygonBatch:
     """The polygons in the scene's CRS with their attributes, in the order given.
 
     Areas and perimeters (of holes too) are geodesic where there is a CRS, else planar by the ground's resolution, NaN
     where that is unknown. The confidence is the mean score of the component's pixels.
     """
-    areas, perimeters = _extent(batch.geometry, ground)
-    names = {info.id: info.name for info in classes.classes}
-    class_names = np.array([names.get(int(i), f"class {i}") for i in batch.class_id], dtype=object)
+    areas, perimeters = _extent(polygons.geometry, ground)
     return PolygonBatch(
-        geometry=to_world(batch.geometry, ground.transform),
-        class_name=class_names,
-        class_id=batch.class_id,
-        confidence=confidence(batch),
+        geometry=to_world(polygons.geometry, ground.transform),
+        class_name=named.class_name,
+        class_id=named.class_id,
+        confidence=confidence(polygons),
         area_m2=areas,
         perimeter_m=perimeters,
-        touches_edge=batch.touches_edge,
+        touches_edge=polygons.touches_edge,
+        instance_id=named.instance_id,
+    )
+
+
+def measure_lines(lines: RawLines, ground: Ground, named: Named) -> LineBatch:
+    """The lines in the scene's CRS with their attributes, in the order given; lengths are measured as `measure` does."""
+    return LineBatch(
+        geometry=to_world(lines.geometry, ground.transform),
+        class_name=named.class_name,
+        class_id=named.class_id,
+        confidence=confidence(lines),
+        length_m=_lengths(lines.geometry, ground),
+        width_m=np.round(lines.width_m, WIDTH_DIGITS),
+        touches_edge=lines.touches_edge,
+        instance_id=named.instance_id,
     )
 
 
@@ -43,8 +67,8 @@ def ground_areas(geometry: NDArray[Any], ground: Ground) -> NDArray[np.float64]:
     return _extent(geometry, ground)[0]
 
 
-def confidence(batch: RawPolygons) -> NDArray[np.float64]:
-    """Mean scores (0 to 1) of the pixels, rounded, shape (polygon,); NaN where no scores are known."""
+def confidence(batch: RawPolygons | RawLines) -> NDArray[np.float64]:
+    """Mean scores (0 to 1) of the pixels, rounded, shape (object,); NaN where no scores are known."""
     means = np.round(batch.score_sum / (FULL_SCORE * batch.pixels), CONFIDENCE_DIGITS)
     return np.where(batch.score_sum >= 0, means, np.nan)
 
@@ -53,13 +77,29 @@ def _extent(geometry: NDArray[Any], ground: Ground) -> tuple[NDArray[np.float64]
     """Square metres and metres, each (polygon,)."""
     geod = ground.geod
     if geod is not None:
-        return _geodesic(geometry, ground, geod)
+        parts, owner = shapely.get_parts(geometry, return_index=True)
+        areas, lengths = _geodesic(parts, ground, geod)
+        return summed(areas, owner, len(geometry)), summed(lengths, owner, len(geometry))
     resolution = np.nan if ground.resolution is None else ground.resolution
     return shapely.area(geometry) * resolution**2, shapely.length(geometry) * resolution
 
 
+def _lengths(geometry: NDArray[Any], ground: Ground) -> NDArray[np.float64]:
+    """Metres, shape (line,)."""
+    geod = ground.geod
+    if geod is None:
+        return shapely.length(geometry) * (np.nan if ground.resolution is None else ground.resolution)
+    points, line = shapely.get_coordinates(geometry, return_index=True)
+    if not len(points):
+        return np.empty(0)
+    longitude, latitude = ground.lonlat(points)
+    _, _, steps = geod.inv(longitude[:-1], latitude[:-1], longitude[1:], latitude[1:])
+    within = line[:-1] == line[1:]
+    return summed(steps[within], line[:-1][within], len(geometry))
+
+
 def _geodesic(geometry: NDArray[Any], ground: Ground, geod: Geod) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Areas and perimeters by Karney, "Algorithms for geodesics" (2013), as pyproj computes them."""
+    """Areas and perimeters of polygons by Karney, "Algorithms for geodesics" (2013), as pyproj computes them."""
     if not len(geometry):
         return np.empty(0), np.empty(0)
     _, points, (rings, polygons) = shapely.to_ragged_array(geometry)

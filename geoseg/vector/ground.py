@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,8 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
+
+from geoseg.errors import ResolutionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,15 @@ class Ground:
     def measurable(self) -> bool:
         """Whether metres are known at all."""
         return self.geod is not None or self.resolution is not None
+
+    def check(self, lengths: Mapping[str, float]) -> None:
+        """Nothing where metres are known, or no `lengths` are asked for. Raises ResolutionError naming them."""
+        asked = ", ".join(f"{name}={value:g}" for name, value in lengths.items() if value > 0)
+        if asked and not self.measurable:
+            raise ResolutionError(
+                f"the raster has no usable CRS and no ground resolution, so that {asked} have no meaning: state its "
+                "metres per pixel, or set all of them to 0"
+            )
 
     def lonlat(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Longitudes and latitudes in degrees on the CRS's own datum. Raises ValueError where `geod` is None."""

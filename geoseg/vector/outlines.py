@@ -111,6 +111,21 @@ class RawPolygons:
         """The polygons that a mask or an index array selects, with the numbers of their groups."""
         return RawPolygons(*(getattr(self, field.name)[which] for field in fields(self)))
 
+    def objects(self) -> RawPolygons:
+        """One multipolygon a group, one polygon where it has one only; counts are those of all its polygons."""
+        if not len(self):
+            return self
+        first = np.flatnonzero(np.diff(self.group, prepend=self.group[0] - 1))
+        number = counted(self.group)
+        parts = np.diff(np.append(first, len(self)))
+        geometry = self.geometry[first].copy()
+        several = np.repeat(parts > 1, parts)
+        geometry[parts > 1] = shapely.multipolygons(self.geometry[several], indices=counted(number[several]))
+        sums = {name: np.add.reduceat(getattr(self, name), first) for name in ("pixels", "score_sum")}
+        sums["score_sum"] = np.where(self.score_sum[first] < 0, self.score_sum[first], sums["score_sum"])
+        touches = np.logical_or.reduceat(self.touches_edge, first)
+        return replace(self.take(first), geometry=geometry, touches_edge=touches, **sums)
+
 
 def empty_batch() -> RingBatch:
     """A batch of no components."""
@@ -149,6 +164,11 @@ def offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
     ends = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=ends[1:])
     return ends
+
+
+def summed(values: NDArray[np.float64], group: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    """The sum of the values of each group, shape (group,)."""
+    return np.bincount(group, weights=values, minlength=count).astype(np.float64, copy=False)
 
 
 def counted(runs: NDArray[np.int64]) -> NDArray[np.int64]:

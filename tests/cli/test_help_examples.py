@@ -47,6 +47,7 @@ def prepared(tmp_path_factory) -> Path:
     make_raster(folder / "east.tif", data=pixels, transform=place(96))
     for name, band in zip("rgb", pixels, strict=True):
         make_raster(folder / f"{name}.tif", data=band[None], transform=place(0))
+    make_rasters_to_vectorize(folder)
     write_toy_bundle(folder / "town.safetensors", kind="threshold")
     (folder / "weights").mkdir()
     write_toy_bundle(folder / "weights" / "buildings.safetensors", kind="threshold", name="buildings", task="buildings")
@@ -55,6 +56,18 @@ def prepared(tmp_path_factory) -> Path:
     job = {"scene": {"paths": ["scene.tif"]}, "model": "town.safetensors", "output": {"vector": "from_job.gpkg"}}
     (folder / "job.json").write_text(json.dumps(job))
     return folder
+
+
+def make_rasters_to_vectorize(folder: Path) -> None:
+    mask = np.zeros((1, 96, 96), dtype=np.uint8)
+    mask[:, 30:60, 30:70] = 1
+    road = np.zeros_like(mask)
+    road[:, :, 44:58] = 1
+    make_raster(folder / "mask.tif", data=mask, transform=place(0))
+    make_raster(folder / "roads.tif", data=np.repeat(road, 4, axis=1), transform=place(0))
+    make_raster(folder / "landcover.tif", data=mask + 2 * road, transform=place(0))
+    make_raster(folder / "ids.tif", data=mask.astype(np.int32) * 70_000, transform=place(0))
+    make_raster(folder / "probability.tif", data=mask.astype(np.float32) * 0.8, transform=place(0))
 
 
 @pytest.fixture

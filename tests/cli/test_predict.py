@@ -9,7 +9,7 @@ import click
 import pydantic
 import pytest
 
-from geoseg.jobs.spec import PredictJob, job_from, job_from_json
+from geoseg.jobs.spec import PredictJob, VectorizeJob, job_from, job_from_json
 from geoseg_cli.predict import predict
 
 NOT_OF_THE_JOB = {"dry_run", "progress", "as_json", "print_job", "help"}
@@ -35,8 +35,14 @@ def job_of(geoseg, *words) -> dict:
 
 def test_every_field_of_a_job_has_its_flag_and_every_flag_its_field():
     flags = {param.name for param in predict.params} - NOT_OF_THE_JOB
-    implied = {"kind", "stretch__low", "stretch__high"}
+    implied = {"kind", "command", "stretch__low", "stretch__high"}
     assert flags - {"stretch__limits"} == fields_of(PredictJob) - implied
+
+
+def alternatives(annotation: object) -> set[object]:
+    """What a literal, or a literal or None, may be."""
+    found = typing.get_args(annotation)
+    return {one for part in found for one in (typing.get_args(part) or [part])} - {type(None)}
 
 
 def test_choices_are_those_of_the_job():
@@ -47,7 +53,7 @@ def test_choices_are_those_of_the_job():
         *parents, field = name.split("__")
         for parent in parents:
             part = part.model_fields[parent].annotation
-        known = set(typing.get_args(part.model_fields[field].annotation))
+        known = alternatives(part.model_fields[field].annotation)
         assert set(choices) == known - {"limits"}, name  # limits come with --limits
 
 
@@ -130,5 +136,6 @@ def test_what_the_job_refuses_is_told_by_the_name_of_the_flag(geoseg, words, fla
 
 
 def test_schema_is_that_of_the_job(geoseg):
-    schema = json.loads(geoseg("schema").out)
-    assert set(schema["properties"]) == set(PredictJob.model_fields)
+    parts = json.loads(geoseg("schema").out)["$defs"]
+    for kind in (PredictJob, VectorizeJob):
+        assert set(parts[kind.__name__]["properties"]) == set(kind.model_fields)

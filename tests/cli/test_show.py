@@ -42,7 +42,7 @@ def test_a_plan_is_told_in_words(geoseg, words):
     assert told["bands"] == "red from band 1, green from band 2, blue from band 3"
     assert told["computing"].startswith("cpu, ")
     assert "1 thread, 2 tiles at a time" in told["computing"]
-    assert told["polygons"].startswith("at least 3 m²")
+    assert told["polygons"] == "below 3 m² dropped, along the pixels' edges"
     assert told["vector"].endswith("o.gpkg")
     assert told["values"] == "as they are"
 

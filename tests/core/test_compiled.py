@@ -31,5 +31,5 @@ def test_kernels_are_kept_in_the_users_cache_where_the_package_is_read_only(monk
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     components = np.array([[0], [0]])
-    assert module.find(components, 1) == 0
+    assert module.find(components, 1, 0) == 0
     assert list((tmp_path / "cache" / "numba").rglob("*.find-*.nbc"))

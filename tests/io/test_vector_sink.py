@@ -441,7 +441,8 @@ def test_a_file_is_the_same_however_its_features_came(tmp_path, monkeypatch, row
 
 
 def fields_of(whole: PolygonBatch, which: slice) -> PolygonBatch:
-    return PolygonBatch(*(getattr(whole, name)[which] for name in PolygonBatch.__slots__))
+    taken = {name: getattr(whole, name) for name in PolygonBatch.__slots__}
+    return PolygonBatch(**{name: None if values is None else values[which] for name, values in taken.items()})
 
 
 def test_an_older_file_stands_until_commit_and_aborting_keeps_it(tmp_path):

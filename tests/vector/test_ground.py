@@ -6,6 +6,7 @@ import shapely
 from affine import Affine
 from pyproj import Geod
 
+from geoseg.errors import ResolutionError
 from geoseg.vector.ground import Ground, apply, to_world
 
 MIDDLE = np.array([[0.0, 0.0]])
@@ -78,3 +79,11 @@ def test_exteriors_in_the_world_are_counterclockwise(up):
     assert not shapely.is_ccw(world.interiors[0])
     assert world.bounds == ((100, 44, 106, 50) if up < 0 else (100, 50, 106, 56))
     assert world.area == 32
+
+
+def test_metres_that_nobody_knows_are_asked_for():
+    nowhere = Ground(Affine.identity())
+    nowhere.check({"min_area_m2": 0.0})
+    Ground(Affine.identity(), None, 0.5).check({"min_area_m2": 8.0})
+    with pytest.raises(ResolutionError, match=r"min_area_m2=8, simplify_m=1 .*metres per pixel"):
+        nowhere.check({"min_area_m2": 8.0, "fill_holes_m2": 0.0, "simplify_m": 1.0})
