@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
+from geoseg.errors import ResourceError
 from geoseg.vector import large, rings
 from geoseg.vector.closed import Closed, in_order
 from geoseg.vector.large import POINT_BYTES
@@ -16,6 +17,7 @@ from geoseg.vector.seams import FREE, FREED, GROUP_FIELDS, NEXT, USED, Groups, a
 from geoseg.vector.spool import Spool
 from geoseg.vector.trace import CHAIN, COMPONENT_FIELDS, GROUP, HEAD, NONE, PARENT, TAIL, VERTEX_FIELDS, VERTICES, Store
 
+MOST = np.iinfo(np.int32).max  # vertices that can be told apart
 APART = 4  # groups that end at once are closed together while they take this part of the spool's budget
 
 
@@ -85,6 +87,11 @@ class Pending:
 
     def _make_room(self, vertices: int, components: int) -> None:
         needed = vertices + int(self._store.counts[USED] - self._store.counts[FREED])
+        if needed > MOST:
+            raise ResourceError(
+                f"{needed} corners belong to polygons that are still open; at most {MOST} can be kept: smooth or sieve "
+                "the class raster first, or vectorize it in pieces"
+            )
         if needed > len(self._store.vertices):
             longer = self._longer(self._store.vertices, needed)
             self._store = self._store._replace(vertices=longer, sums=longer.view(np.int64))
@@ -93,7 +100,7 @@ class Pending:
             self._waiting = self._longer(self._waiting, needed)
 
     def _longer(self, array: NDArray[Any], needed: int) -> NDArray[Any]:
-        return self._spool.longer(array, max(needed, 2 * len(array)))
+        return self._spool.longer(array, max(needed, min(2 * len(array), MOST)))
 
 
 def lifted(beyond: Beyond, places: NDArray[np.int32], known: int) -> NDArray[np.int64]:

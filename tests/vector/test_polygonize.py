@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from geoseg.vector import polygonize
+from geoseg.errors import ResourceError
+from geoseg.vector import pending, polygonize
 from geoseg.vector.outlines import RingBatch, join
 from geoseg.vector.polygonize import Polygonizer
 from geoseg.vector.spool import Spool
@@ -470,3 +471,10 @@ def test_components_that_wait_for_their_group_wait_in_files():
     batch = trace(raster, tuple(range(0, 400, 9)), grouping="adjoining", spool=Spool(budget=4000))
     assert set(batch.group) == {0}
     check_equal(batch, trace(raster, grouping="adjoining"))
+
+
+def test_more_open_corners_than_can_be_counted_are_refused(monkeypatch):
+    monkeypatch.setattr(pending, "MOST", 50)
+    comb = np.tile(np.array([[1, 0], [1, 1]], np.uint8), (1, 25))
+    with pytest.raises(ResourceError, match="corners belong to polygons that are still open; at most 50"):
+        Polygonizer(50, 9, background=0).feed(comb)
