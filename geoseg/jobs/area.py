@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -15,6 +16,7 @@ from geoseg.vector.centerlines import RawLines
 from geoseg.vector.outlines import RawPolygons
 
 _RIM = 2  # pixels at the border of what is computed, in which an object may be cut
+_NEIGHBOURLY = ("simplify", "smooth")  # outlines that depend on those of others, as near as they may move
 
 
 class CutObjectError(Exception):
@@ -40,11 +42,11 @@ class Area:
         """The product's area, None where there is none."""
         if product.area is None:
             return None
-        affine, known = product.grid.affine, None
+        affine, known, wanted = product.grid.affine, None, product.postprocess
         if product.region is not None and not product.complete:
-            known = _in_pixels(product.region.polygons, affine).buffer(-_RIM)
+            reach = wanted.simplify_m / (product.resolution or 1.0) if wanted.outline in _NEIGHBOURLY else 0.0
+            known = _in_pixels(product.region.polygons, affine).buffer(-_RIM - math.ceil(reach))
             shapely.prepare(known)
-        wanted = product.postprocess
         by_group = wanted.outline == "square" or wanted.connectivity == 8
         return cls(_in_pixels(product.area.polygons, affine), known, product.things, product.clip, by_group)
 

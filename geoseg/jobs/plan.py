@@ -30,6 +30,7 @@ from geoseg.jobs.naming import CardNaming
 from geoseg.jobs.product import Product, described, resolved
 from geoseg.jobs.spec import PredictJob
 from geoseg.jobs.values import stretch_for
+from geoseg.jobs.vectors import SPOOLED
 from geoseg.jobs.window import Window
 from geoseg.models import load_model, read_card, resolve
 from geoseg.tasks import TASKS, Postprocess, Task, get_task
@@ -37,6 +38,7 @@ from geoseg.tasks import TASKS, Postprocess, Task, get_task
 if TYPE_CHECKING:
     from geoseg.models import LoadedModel
 
+MERGED = 512  # pixels that a patch which is merged may be long, in an area of interest
 CLOSE = 0.1  # a scene's resolution may differ so much from the model's before it is resampled
 
 
@@ -75,6 +77,7 @@ class Plan:
         target = self.target
         pixels = int(np.prod(target.shape if target is not None else self.window_grid.shape))
         memory = memory_of(self.tiling, self.block, batch) + self.network_bytes
+        memory += SPOOLED if {"vector", "preview"} & set(self.outputs) else 0
         return Cost(memory, disk_of(pixels, self.outputs))
 
     def check(self) -> None:
@@ -344,8 +347,13 @@ def _tiling(grid: GeoBox, card: ModelCard, job: PredictJob) -> Tiling:
 
 def _first_margin(grid: GeoBox, tiling: Tiling, scene: Scene, wanted: Postprocess) -> float:
     scale = scene.grid.shape[0] / grid.shape[0]
-    reach = 2 * wanted.max_width_m + wanted.gap_m if wanted.shape == "lines" else 0.0
-    return max(float(max(32, tiling.y.overlap) * (scene.resolution or 1.0) * scale), reach)
+    pixel = (scene.resolution or 1.0) * scale
+    reach = 0.0
+    if wanted.shape == "lines":
+        reach = 2 * wanted.max_width_m + wanted.gap_m
+    elif wanted.small == "merge":  # what is merged depends on what it is merged with
+        reach = 2 * min(wanted.min_area_m2 / pixel, MERGED * pixel)
+    return max(float(max(32, tiling.y.overlap) * pixel), reach)
 
 
 def _region(job: PredictJob, scene: Scene, margin_m: float) -> RegionMask | None:

@@ -153,8 +153,7 @@ def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], 
         plan.job.output.dst_crs if "vector" in plan.outputs else None,
         metadata(plan),
         warn,
-        plan.compute.threads,
-        scratch,
+        scratch=scratch,
     )
     vectors = open_vectors(plan.product, plan.scene.name, target)
     outlets.add(vectors, "vectors")

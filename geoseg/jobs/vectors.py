@@ -28,6 +28,9 @@ from geoseg.vector.postprocess import TidySettings, tidy
 from geoseg.vector.sieve import Sieve, SieveSettings
 from geoseg.vector.spool import Spool
 
+HOLE_M = 5.0  # across: smaller holes in roads are filled before their middle is sought
+SPOOLED = 128 << 20  # bytes in memory of what polygons that are still open need
+
 
 class Drawn(Sink, Protocol):
     """A sink that draws vectors, and keeps totals."""
@@ -73,7 +76,7 @@ def open_vectors(product: Product, source: str, target: Target) -> Drawn:
     sink = VectorSink(target.path, product.grid.crs, target.dst_crs, said)
     if wanted.shape == "lines":
         return LineOutlet(product, sink)
-    return PolygonOutlet(product, sink, Spool(target.path.parent), target.threads)
+    return PolygonOutlet(product, sink, Spool(target.path.parent, SPOOLED), target.threads)
 
 
 @dataclass(slots=True)
@@ -203,6 +206,7 @@ class LineOutlet:
             gap_m=wanted.gap_m,
             min_length_m=wanted.min_length_m,
             simplify_m=wanted.simplify_m,
+            hole_m=max(HOLE_M, 2 * (product.resolution or 0.0)),
         )
         self._tracer = LineTracer(
             sheet.width,

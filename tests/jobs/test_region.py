@@ -97,7 +97,18 @@ def test_other_outputs_change_no_raster(tmp_path, noisy, wide):
         assert raster.transform == alone[2]
 
 
-@pytest.mark.parametrize("postprocess", [{}, {"min_area_m2": 20, "fill_holes_m2": 9, "simplify_m": 1.7}])
+@pytest.mark.parametrize(
+    "postprocess",
+    [
+        {},
+        {"min_area_m2": 20, "fill_holes_m2": 9, "simplify_m": 1.7},
+        {"outline": "smooth", "simplify_m": 1.7, "min_area_m2": 12, "small": "merge"},
+        {"outline": "square", "simplify_m": 1.5},
+        {"connectivity": 8, "min_area_m2": 20},
+        {"outline": "subpixel", "simplify_m": 0.3},
+    ],
+    ids=lambda values: "-".join(map(str, values.values())) or "exact",
+)
 def test_polygons_are_those_of_the_whole_scene_that_meet_the_area(tmp_path, noisy, wide, postprocess):
     values = {"scene": {"paths": [str(noisy)]}, "model": "none", "postprocess": postprocess}
     found = {}
