@@ -31,6 +31,7 @@ from children import HERE, measure
 from numpy.typing import NDArray
 from peers.environment import VECTORS, installed
 
+from geoseg.vector.corners import CornerMap
 from geoseg.vector.ground import Ground
 from geoseg.vector.outlines import RingBatch, join
 from geoseg.vector.polygonize import Polygonizer
@@ -45,11 +46,15 @@ _NOTHING = 1e-6  # pixels and square pixels
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """A scene's footprints (in pixels), the outlines of the raster made of them, and the grid; `pixel` is in metres."""
+    """A scene's footprints (in pixels), the outlines and corners of the raster made of them, and the grid.
+
+    `pixel` is in metres.
+    """
 
     name: str
     footprints: NDArray[Any]
     outlines: RingBatch
+    corners: CornerMap
     transform: Affine
     crs: Any
     pixel: float
@@ -71,7 +76,7 @@ class Town:
         )
         numbered = [(footprint, number) for number, footprint in enumerate(pixels, 1)]
         raster = rasterio.features.rasterize(numbered, out_shape=shape, dtype="int32")
-        return cls(labels.stem, pixels, _outlines(raster), transform, crs, pixel)
+        return cls(labels.stem, pixels, _outlines(raster), _corners(raster), transform, crs, pixel)
 
     @property
     def truth(self) -> NDArray[Any]:
@@ -83,6 +88,14 @@ def _outlines(raster: NDArray[np.int32]) -> RingBatch:
     height, width = raster.shape
     polygonizer = Polygonizer(width, height, background=0, nodata=-1, grouping="adjoining")
     return join([*polygonizer.feed(raster), *polygonizer.finish()])
+
+
+def _corners(raster: NDArray[np.int32]) -> CornerMap:
+    height, width = raster.shape
+    corners = CornerMap(width, height, background=0, nodata=-1)
+    corners.feed(raster)
+    corners.finish()
+    return corners
 
 
 def squaring(labels: Path | list[Path]) -> list[dict[str, Any]]:
@@ -108,7 +121,7 @@ def compare(town: Town) -> list[dict[str, Any]]:
 
 def _square(town: Town) -> NDArray[Any]:
     ground = Ground.of(town.transform, town.crs)
-    return square(town.outlines, ground, SquareSettings(tolerance_m=TOLERANCE)).geometry
+    return square(town.outlines, ground, SquareSettings(tolerance_m=TOLERANCE), town.corners).geometry
 
 
 def simplified(exact: NDArray[Any], most: int) -> tuple[NDArray[Any], float]:
