@@ -69,7 +69,8 @@ class Within(Protocol):
 class Strip:
     """A run of finished rows `y` of the scene's grid: `class_ids` (y, x) uint8 with 255 for nodata, `scores` likewise.
 
-    A raster of numbered objects has int32 ids. Scores are round(254 * score): the foreground's for a binary model, the winner's otherwise; 255 is nodata.
+    A raster of numbered objects has int32 ids. Scores are round(254 * score): the foreground's for a binary model, the
+    winner's otherwise; 255 is nodata.
     """
 
     y: Span

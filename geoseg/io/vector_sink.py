@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import shapely
 from numpy.typing import NDArray
 
 from geoseg.core.classes import ClassSet
@@ -27,6 +28,7 @@ __all__ = ["VectorOptions", "VectorSink", "vector_driver"]
 
 _BATCH_ROWS = 8192
 _BATCH_BYTES = 4 << 20  # of geometry
+_FEATURE_BYTES, _POINT_BYTES = 1_000_000_000, 16  # SQLite's largest value; GDAL and Arrow hold twice as much
 _DBF_ROW = 272  # bytes of one row of a Shapefile's table, with texts of 80
 _DBF_TEXT = 80, 254  # bytes that GDAL gives a text, and that it widens it to at most
 
@@ -104,6 +106,13 @@ class VectorSink:
         """Refuse what the file cannot hold."""
         if not self._layer.multi and multipart(geometry, self._layer.kind).any():
             raise ValueError(f"{self._named}: found multipart features; expected VectorOptions(multi=True) for them")
+        largest, most = int(shapely.get_num_coordinates(geometry).max()), _FEATURE_BYTES // _POINT_BYTES
+        if largest > most:
+            raise WriteError(
+                f"{self._named}: found one feature with {largest:,} points, expected {most:,} at most: no vector "
+                "file holds more; merge or drop small areas (--small merge --min-area), fill holes (--fill-holes), or "
+                "make that class the background"
+            )
         if self._format.name != "Shapefile":
             return
         self._shapefile_bytes += shapefile_bytes(geometry)

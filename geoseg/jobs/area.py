@@ -16,7 +16,7 @@ from geoseg.vector.centerlines import RawLines
 from geoseg.vector.outlines import RawPolygons
 
 _RIM = 2  # pixels at the border of what is computed, in which an object may be cut
-_NEIGHBOURLY = ("simplify", "smooth")  # outlines that depend on those of others, as near as they may move
+_NEIGHBOURLY = ("simplify", "smooth", "square")  # outlines that depend on those of others, as near as they may move
 
 
 class CutObjectError(Exception):

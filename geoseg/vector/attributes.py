@@ -49,7 +49,7 @@ def measure(polygons: RawPolygons, ground: Ground, named: Named) -> PolygonBatch
 
 
 def measure_lines(lines: RawLines, ground: Ground, named: Named) -> LineBatch:
-    """The lines in the scene's CRS with their attributes, in the order given; lengths are measured as `measure` does."""
+    """The lines in the scene's CRS with their attributes, in the order given, measured as `measure` does."""
     return LineBatch(
         geometry=to_world(lines.geometry, ground.transform),
         class_name=named.class_name,

@@ -55,7 +55,7 @@ class Pen:
         self._sheet, self._ground, self._drawing = sheet, ground, drawing
         self._corners: CornerMap | None = None
         self._scores: RowStore | None = None
-        if drawing.outline in ("simplify", "smooth"):
+        if drawing.outline in ("simplify", "smooth", "square"):
             self._corners = CornerMap(
                 sheet.width,
                 sheet.height,
@@ -85,7 +85,7 @@ class Pen:
         if how == "exact" or not len(batch):
             return batch.polygons()
         if how == "square":
-            return square(batch, self._ground, SquareSettings(tolerance_m=tolerance))
+            return square(batch, self._ground, SquareSettings(tolerance_m=tolerance), self._corners)
         if self._corners is not None:
             simple = simplify(batch, self._corners, self._ground, tolerance)
             if how == "simplify":

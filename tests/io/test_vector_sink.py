@@ -521,3 +521,10 @@ def test_a_geopackage_is_of_a_version_that_older_programs_read(tmp_path):
     sink.commit()
     with sqlite3.connect(tmp_path / "a.gpkg") as database:
         assert database.execute("PRAGMA user_version").fetchone() == (10300,)
+
+
+def test_a_feature_that_no_file_holds_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(vector_sink, "_FEATURE_BYTES", 16 * 20)
+    with pytest.raises(WriteError, match=r"a.gpkg: .* feature with 33 points, expected 20 at most.*--small merge"):
+        write(tmp_path / "a.gpkg", batch([shapely.Point(5e5, 5e6).buffer(9, quad_segs=8)]))
+    assert names(tmp_path) == []
