@@ -31,7 +31,7 @@ from children import HERE, measure
 from numpy.typing import NDArray
 from peers.environment import VECTORS, installed
 
-from geoseg.vector.corners import CornerMap
+from geoseg.vector.foreground import ForegroundMap
 from geoseg.vector.ground import Ground
 from geoseg.vector.outlines import RingBatch, join
 from geoseg.vector.polygonize import Polygonizer
@@ -46,7 +46,7 @@ _NOTHING = 1e-6  # pixels and square pixels
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """A scene's footprints (in pixels), the outlines and corners of the raster made of them, and the grid.
+    """A scene's footprints (in pixels), the outlines and pixels of the raster made of them, and the grid.
 
     `pixel` is in metres.
     """
@@ -54,7 +54,7 @@ class Town:
     name: str
     footprints: NDArray[Any]
     outlines: RingBatch
-    corners: CornerMap
+    foreground: ForegroundMap
     transform: Affine
     crs: Any
     pixel: float
@@ -76,7 +76,7 @@ class Town:
         )
         numbered = [(footprint, number) for number, footprint in enumerate(pixels, 1)]
         raster = rasterio.features.rasterize(numbered, out_shape=shape, dtype="int32")
-        return cls(labels.stem, pixels, _outlines(raster), _corners(raster), transform, crs, pixel)
+        return cls(labels.stem, pixels, _outlines(raster), _foreground(raster), transform, crs, pixel)
 
     @property
     def truth(self) -> NDArray[Any]:
@@ -90,12 +90,11 @@ def _outlines(raster: NDArray[np.int32]) -> RingBatch:
     return join([*polygonizer.feed(raster), *polygonizer.finish()])
 
 
-def _corners(raster: NDArray[np.int32]) -> CornerMap:
+def _foreground(raster: NDArray[np.int32]) -> ForegroundMap:
     height, width = raster.shape
-    corners = CornerMap(width, height, background=0, nodata=-1)
-    corners.feed(raster)
-    corners.finish()
-    return corners
+    foreground = ForegroundMap((height, width), background=0, nodata=-1, ahead=height)
+    foreground.feed(raster)
+    return foreground
 
 
 def squaring(labels: Path | list[Path]) -> list[dict[str, Any]]:
@@ -121,7 +120,7 @@ def compare(town: Town) -> list[dict[str, Any]]:
 
 def _square(town: Town) -> NDArray[Any]:
     ground = Ground.of(town.transform, town.crs)
-    return square(town.outlines, ground, SquareSettings(tolerance_m=TOLERANCE), town.corners).geometry
+    return square(town.outlines, ground, SquareSettings(tolerance_m=TOLERANCE), town.foreground).geometry
 
 
 def simplified(exact: NDArray[Any], most: int) -> tuple[NDArray[Any], float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +121,8 @@ class PolygonOutlet:
         least = 0.0 if self._sieve else wanted.min_area_m2
         self._tidy = TidySettings(least, wanted.fill_holes_m2, whole_groups=wanted.connectivity == 8)
         self._area = Area.of(product)
+        self._waiting: deque[tuple[int, RingBatch]] = deque()  # with the rows that had been shown when they ended
+        self._rows = 0
         self._totals = Totals()
 
     @property
@@ -150,7 +152,8 @@ class PolygonOutlet:
         if self._sieve is not None:
             self._trace(self._sieve.finish())
         self._pen.end()
-        self._take(self._polygonizer.finish())
+        self._waiting += [(self._rows, batch) for batch in self._polygonizer.finish()]
+        self._draw(self._rows)
 
     def commit(self) -> None:
         """Close what is still open, and write the file. Raises CutObjectError, WriteError."""
@@ -168,10 +171,14 @@ class PolygonOutlet:
     def _trace(self, strips: Iterable[Pixels]) -> None:
         for class_ids, scores in strips:
             self._pen.show(class_ids, scores)
-            self._take(self._polygonizer.feed(class_ids, scores))
+            self._rows += len(class_ids)
+            self._waiting += [(self._rows, batch) for batch in self._polygonizer.feed(class_ids, scores)]
+            self._draw(self._rows - self._pen.ahead)
 
-    def _take(self, batches: Iterable[RingBatch]) -> None:
-        for batch in batches:
+    def _draw(self, until: int) -> None:
+        """Draw what ended before so many rows were shown."""
+        while self._waiting and self._waiting[0][0] <= until:
+            _, batch = self._waiting.popleft()
             kept = self._large(self._pen.draw(tidy(batch, self._ground, self._tidy)))
             inside = kept if self._area is None else self._area.polygons(kept)
             self._put(inside.objects() if self._tidy.whole_groups else inside)

@@ -20,7 +20,8 @@ class Places(NamedTuple):
     """What the rings of a batch are built from: its points and offsets, and what was found out about it.
 
     `ring` (ring, 5) are as `ring_corners` takes them, and the tolerance in pixels; `start` (ring,) is the corner to
-    begin at, counted from the ring's first, `angles` (polygon, FRAMES) are the main directions.
+    begin at, counted from the ring's first, `room` (point,) how far an outline may move there at the most, in pixels,
+    `angles` (polygon, FRAMES) are the main directions.
     """
 
     points: NDArray[np.int32]
@@ -28,16 +29,21 @@ class Places(NamedTuple):
     polygon_offsets: NDArray[np.int64]
     ring: NDArray[np.float64]
     start: NDArray[np.int64]
+    room: NDArray[np.float64]
     angles: NDArray[np.float64]
 
 
 class Chain(NamedTuple):
-    """A run of walls to be built together: corners x and y, the node and the side that begins at each (or NOWHERE)."""
+    """A run of walls to be built together: corners x and y, the node and the side that begins at each (or NOWHERE).
+
+    `room` is how far the outline may move at each corner.
+    """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     node: NDArray[np.int64]
     side: NDArray[np.int64]
+    room: NDArray[np.float64]
     closed: bool
 
 
@@ -68,14 +74,15 @@ def open_chain(walls: Walls, places: Places, net: Net, ring: int, side: int) -> 
         if current == side or net.side[walls.wall[current]] != NOWHERE or is_known(walls, net, current):
             break
     node[at] = walls.node[current]
-    return Chain(x[: at + 1], y[: at + 1], node[: at + 1], sides[: at + 1], False)
+    room = _room(places, start, stop, walls.first[side] - start)
+    return Chain(x[: at + 1], y[: at + 1], node[: at + 1], sides[: at + 1], room[: at + 1], False)
 
 
 @compiled
 def rotated(chain: Chain, first: int) -> Chain:
     """A closed chain from another corner on."""
     places = (np.arange(chain.x.size) + first) % (chain.x.size - 1)
-    return Chain(chain.x[places], chain.y[places], chain.node[places], chain.side[places], True)
+    return Chain(chain.x[places], chain.y[places], chain.node[places], chain.side[places], chain.room[places], True)
 
 
 @compiled
@@ -100,4 +107,14 @@ def closed_chain(walls: Walls, places: Places, ring: int) -> Chain:
         at = (walls.first[side] - start - first) % around
         node[at], sides[at] = walls.node[side], side
     node[-1] = node[0]
-    return Chain(x, y, node, sides, True)
+    return Chain(x, y, node, sides, _room(places, start, stop, first), True)
+
+
+@compiled
+def _room(places: Places, start: int, stop: int, first: int) -> NDArray[np.float64]:
+    """How far a ring may move at its corners, from its corner `first` round to it again."""
+    around = stop - start - 1
+    room = np.empty(around + 1)
+    for i in range(around + 1):
+        room[i] = places.room[start + (first + i) % around]
+    return room

@@ -82,8 +82,8 @@ def find_stretches(
         first = _farthest(x, y)
         x, y = ring_corners(points, begin, end, first, places[ring])
         sums = sums_along(x, y, (places[ring, 2], places[ring, 3]))
-        outline = Outline(x, y, sums, np.zeros(x.size, np.bool_))
         prices = prices_for(places[ring, 4])
+        outline = Outline(x, y, sums, np.zeros(x.size, np.bool_), np.full(x.size, prices.reach))
         breaks, _ = cut(outline, thin_out(x, y, outline.node, prices.thin), nothing, prices)
         for k in range(breaks.size - 1):
             _, _, _, xx, xy, yy = scatter(sums, breaks[k], breaks[k + 1])

@@ -73,24 +73,24 @@ def meet(
     breaks: NDArray[np.int64],
     lines: NDArray[np.float64],
     types: NDArray[np.int64],
-    stray: float,
+    stray: NDArray[np.float64],
 ) -> Course:
     """The vertices at the breaks; lines move a little to pass through nodes whose places are known.
 
-    A vertex lies no farther than `stray` from its corner.
+    A vertex lies no farther than `stray` (corner,) from its corner.
     """
     last = breaks.size - 1
     hard = types != FREE
     vertices = np.empty((last + 1, 2))
     if not chain.closed:
         for end, k in ((0, 0), (last, last - 1)):
-            vertices[end] = _attach(chain, net, breaks[end], lines[k], stray)
+            vertices[end] = _attach(chain, net, breaks[end], lines[k], stray[breaks[end]])
             off = lines[k, 0] * vertices[end, 0] + lines[k, 1] * vertices[end, 1] - lines[k, 2]
             if hard[k] and abs(off) <= _SHIFT:
                 lines[k, 2] += off
     for k in range(0 if chain.closed else 1, last):
         i = breaks[k]
-        vertices[k] = _joint(lines[k - 1], hard[k - 1], lines[k], hard[k], chain.x[i], chain.y[i], stray)
+        vertices[k] = _joint(lines[k - 1], hard[k - 1], lines[k], hard[k], chain.x[i], chain.y[i], stray[i])
     if chain.closed:
         vertices[last] = vertices[0]
     return Course(breaks, vertices, _through(vertices, lines))

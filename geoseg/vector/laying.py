@@ -27,6 +27,8 @@ from geoseg.vector.walls import NOWHERE, Walls
 
 _NEAR = 3.0  # pixels from a corner within which a node knows both of its lines
 _STRAY = 1.0  # pixels by which a vertex may be farther from its corner than a segment from its outline
+_TIGHT = 1.0  # pixels of room below which a vertex may be no farther from its corner than that
+_HELD = 0.5  # pixels of room below which no corner is left out
 _TRIANGLE = 3
 
 
@@ -107,9 +109,16 @@ def _lines_at_ends(chain: Chain, net: Net) -> NDArray[np.float64]:
 
 
 @compiled
-def _outline(chain: Chain, place: NDArray[np.float64]) -> Outline:
-    """The chain with its sums; `place` as `ring_corners` takes it."""
-    return Outline(chain.x, chain.y, sums_along(chain.x, chain.y, (place[2], place[3])), chain.node != NOWHERE)
+def _outline(chain: Chain, place: NDArray[np.float64], reach: float) -> Outline:
+    """The chain with its sums; `place` as `ring_corners` takes it, `reach` how far lines may be from it at the most."""
+    sums = sums_along(chain.x, chain.y, (place[2], place[3]))
+    return Outline(chain.x, chain.y, sums, chain.node != NOWHERE, np.minimum(chain.room, reach))
+
+
+@compiled
+def _held(outline: Outline) -> NDArray[np.bool_]:
+    """Corners that are candidates for a cut in any case: nodes, and those that may hardly move."""
+    return outline.node | (outline.room < _HELD)
 
 
 @compiled
@@ -118,8 +127,8 @@ def _lay(chain: Chain, place: NDArray[np.float64], walls: Walls, net: Net, norma
     known = Known(normals, _lines_at_ends(chain, net))
     prices = prices_for(place[TOLERANCE])
     chain = _well_begun(chain, place, known)
-    outline = _outline(chain, place)
-    corners = thin_out(chain.x, chain.y, outline.node, prices.thin)
+    outline = _outline(chain, place, prices.reach)
+    corners = thin_out(chain.x, chain.y, _held(outline), prices.thin)
     breaks, types = cut(outline, corners, known, prices)
     snap_to_nodes(chain, breaks)
     if chain.closed and types.size < _TRIANGLE:  # too small for segments: it stays as it is
@@ -128,7 +137,9 @@ def _lay(chain: Chain, place: NDArray[np.float64], walls: Walls, net: Net, norma
         course = Course(breaks, np.column_stack((chain.x, chain.y)), lines)
     else:
         lines = lines_of(outline, breaks, types, known)
-        course = meet(chain, net, breaks, lines, types, prices.reach + _STRAY)
+        course = meet(
+            chain, net, breaks, lines, types, np.where(outline.room < _TIGHT, outline.room, outline.room + _STRAY)
+        )
         course = untangled(chain, course, corners)
     _enter_vertices(chain, walls, net, course)
     _enter_edges(chain, net, course)
@@ -139,8 +150,9 @@ def _well_begun(chain: Chain, place: NDArray[np.float64], known: Known) -> Chain
     """The chain; a closed one that begins amidst a straight wall begins at its sharpest corner instead."""
     if not chain.closed:
         return chain
-    outline, prices = _outline(chain, place), prices_for(place[TOLERANCE])
-    breaks, types = cut(outline, thin_out(chain.x, chain.y, outline.node, prices.thin), known, prices)
+    prices = prices_for(place[TOLERANCE])
+    outline = _outline(chain, place, prices.reach)
+    breaks, types = cut(outline, thin_out(chain.x, chain.y, _held(outline), prices.thin), known, prices)
     lines = lines_of(outline, breaks, types, known)
     if turns(lines[-1], lines[0], SKEW):
         return chain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from geoseg.vector.contour import ContourSettings, contour, simplify_contour
 from geoseg.vector.corners import CornerMap
+from geoseg.vector.foreground import ForegroundMap
 from geoseg.vector.ground import Ground
 from geoseg.vector.outlines import RawPolygons, RingBatch
 from geoseg.vector.regularize import SquareSettings, square
@@ -53,9 +55,10 @@ class Pen:
     def __init__(self, sheet: Sheet, ground: Ground, drawing: Drawing, spool: Spool) -> None:
         """Draw what lies on `sheet`; what has to be remembered of it is kept in `spool`."""
         self._sheet, self._ground, self._drawing = sheet, ground, drawing
+        self._foreground: ForegroundMap | None = None
         self._corners: CornerMap | None = None
         self._scores: RowStore | None = None
-        if drawing.outline in ("simplify", "smooth", "square"):
+        if drawing.outline in ("simplify", "smooth"):
             self._corners = CornerMap(
                 sheet.width,
                 sheet.height,
@@ -64,12 +67,28 @@ class Pen:
                 origin=sheet.origin,
                 spool=spool,
             )
+        elif drawing.outline == "square":
+            self._foreground = ForegroundMap(
+                (sheet.height, sheet.width),
+                background=sheet.background,
+                nodata=sheet.nodata,
+                ahead=_rows_ahead(sheet, ground, drawing.tolerance_m),
+                origin=sheet.origin,
+                spool=spool,
+            )
         elif drawing.outline == "subpixel":
             self._scores = RowStore(sheet.width, sheet.height, spool)
 
+    @property
+    def ahead(self) -> int:
+        """How many rows below a component have to be shown before it is drawn."""
+        return 0 if self._foreground is None else self._foreground.ahead
+
     def show(self, class_ids: NDArray[Any], scores: NDArray[np.uint8] | None) -> None:
         """Take the next rows (y, x), before the components that end in them are drawn."""
-        if self._corners is not None:
+        if self._foreground is not None:
+            self._foreground.feed(class_ids)
+        elif self._corners is not None:
             self._corners.feed(class_ids)
         elif self._scores is not None and scores is not None:
             self._scores.append(scores)
@@ -85,7 +104,7 @@ class Pen:
         if how == "exact" or not len(batch):
             return batch.polygons()
         if how == "square":
-            return square(batch, self._ground, SquareSettings(tolerance_m=tolerance), self._corners)
+            return square(batch, self._ground, SquareSettings(tolerance_m=tolerance), self._foreground)
         if self._corners is not None:
             simple = simplify(batch, self._corners, self._ground, tolerance)
             if how == "simplify":
@@ -97,3 +116,11 @@ class Pen:
         settings = ContourSettings(self._drawing.threshold, background, self._sheet.nodata)
         drawn = contour(batch, self._scores, settings, self._sheet.origin)
         return simplify_contour(drawn, self._ground, tolerance) if tolerance > 0 else drawn
+
+
+def _rows_ahead(sheet: Sheet, ground: Ground, tolerance_m: float) -> int:
+    """How far below a block others may be that its outline can come near to, in rows."""
+    x, y = np.meshgrid(np.linspace(0, sheet.width, 3), np.linspace(0, sheet.height, 3))
+    sizes = ground.pixel_sizes(np.column_stack([x.ravel(), y.ravel()]) + sheet.origin)
+    least = np.nanmin(sizes) if np.isfinite(sizes).any() else np.inf
+    return 3 * math.ceil(max(1.0, tolerance_m / least)) + 4

@@ -21,19 +21,22 @@ from geoseg.errors import ResolutionError
 from geoseg.vector.assembly import assemble
 from geoseg.vector.chains import TOLERANCE, Places
 from geoseg.vector.contact import Loops, merged, taken, tidy
-from geoseg.vector.corners import CornerMap
 from geoseg.vector.crowding import find_crowded
 from geoseg.vector.directions import find_stretches, join_directions, main_directions
+from geoseg.vector.foreground import ForegroundMap
 from geoseg.vector.ground import Ground
 from geoseg.vector.laying import build, freeze
 from geoseg.vector.net import new_net
 from geoseg.vector.outlines import RawPolygons, RingBatch, offsets
+from geoseg.vector.room import find_room
 from geoseg.vector.verdict import adjoining_pairs, find_spoilt, pairs_with_common_edges, walls_between
 from geoseg.vector.walls import NOWHERE, Walls, find_walls
 
 _ATTEMPTS = 6  # as asked; tighter; three with ever more walls that are left as they were; whole blocks as they were
 _SAME_DIRECTION = np.radians(4.0)  # by which a building's own direction may differ from that of its neighbours
-_ROOM = 1.0  # pixels beyond the tolerance within which another block is close
+_TIGHTER = (0.6, 0.2)  # pixels that outlines may move, at a first and a second attempt, near places that are crowded
+_NEAR = 6.0  # pixels from such a place
+_LEAST_ROOM = 1.0  # pixels: less than the stairs of a slanting wall would leave nothing straight
 _PLAIN = 0.75  # pixels by which walls that are left as they were may move: less than a step of their pixels' stairs
 
 
@@ -47,17 +50,19 @@ class SquareSettings:
     tolerance_m: float = 0.5
 
 
-def square(batch: RingBatch, ground: Ground, settings: SquareSettings, corners: CornerMap | None = None) -> RawPolygons:
+def square(
+    batch: RingBatch, ground: Ground, settings: SquareSettings, foreground: ForegroundMap | None = None
+) -> RawPolygons:
     """The polygons with straight walls, mostly along main directions, in pixel coordinates; order and number are kept.
 
     `batch` holds whole groups of adjoining components; what a group becomes depends on nothing else. Every polygon is
     valid, and polygons of a group are a coverage: neighbours share their walls, without gaps or overlaps. Where that
     fails, the polygons concerned keep more of their outlines, in the end all of them.
 
-    `corners` are those of the raster, known down to the last row of the batch: polygons that stand out where another
-    block is close keep to their outlines, so that blocks do not run into each other. Without them one block in a
-    hundred does where the tolerance is two or three pixels, and one in thousands where it is one. Raises
-    ResolutionError where metres are not known.
+    `foreground` is that of the raster, known as far below the batch as it says: polygons that come nearer to another
+    block than to where they were keep more of their outlines, so that blocks do not run into each other. Without it
+    one block in a hundred does where the tolerance is two or three pixels, and one in thousands where it is one.
+    Raises ResolutionError where metres are not known.
     """
     exact = batch.polygons()
     if not len(batch):
@@ -70,8 +75,11 @@ def square(batch: RingBatch, ground: Ground, settings: SquareSettings, corners: 
     local = _locally(batch, ground, settings.tolerance_m)
     known = np.asarray(np.isfinite(local).all(axis=1))
     if not known.all():  # places that the CRS cannot measure
-        return _with(exact, known, square(batch.take(known), ground, settings, corners))
-    return replace(exact, geometry=_Blocks.of(batch, exact.geometry, local).squared(corners))
+        return _with(exact, known, square(batch.take(known), ground, settings, foreground))
+    room = np.full(len(batch.points), np.inf)
+    if foreground is not None:
+        room = find_room(batch, foreground, float(local[:, TOLERANCE].max()))
+    return replace(exact, geometry=_Blocks.of(batch, exact.geometry, local, room).squared(foreground))
 
 
 def _with(exact: RawPolygons, which: NDArray[np.bool_], squared: RawPolygons) -> RawPolygons:
@@ -96,8 +104,10 @@ class _Blocks:
     ring_polygon: NDArray[np.int64]
 
     @classmethod
-    def of(cls, batch: RingBatch, exact: NDArray[Any], local: NDArray[np.float64]) -> _Blocks:
-        """Find walls and main directions; `local` (polygon, 5) as `_locally` gives it."""
+    def of(
+        cls, batch: RingBatch, exact: NDArray[Any], local: NDArray[np.float64], room: NDArray[np.float64]
+    ) -> _Blocks:
+        """Find walls and main directions; `local` (polygon, 5) as `_locally` gives it, `room` (point,) around."""
         ring_polygon = np.repeat(np.arange(len(batch)), np.diff(batch.polygon_offsets))
         walls = find_walls(batch)
         stretches = find_stretches(batch.points, batch.ring_offsets, local[ring_polygon])
@@ -105,11 +115,17 @@ class _Blocks:
         pairs = adjoining_pairs(walls)
         join_directions(angles, variances, pairs, _SAME_DIRECTION)
         places = Places(
-            batch.points, batch.ring_offsets, batch.polygon_offsets, local[ring_polygon], stretches.start, angles
+            batch.points,
+            batch.ring_offsets,
+            batch.polygon_offsets,
+            local[ring_polygon],
+            stretches.start,
+            np.maximum(room, _LEAST_ROOM),
+            angles,
         )
         return cls(batch, exact, walls, places, pairs, ring_polygon)
 
-    def squared(self, corners: CornerMap | None) -> NDArray[Any]:
+    def squared(self, foreground: ForegroundMap | None) -> NDArray[Any]:
         """The polygons squared; those with which that fails hold on to more and more of their outlines."""
         geometry = self.exact.copy()
         again = np.ones(len(self.batch), np.bool_)
@@ -121,18 +137,34 @@ class _Blocks:
             spoilt = np.zeros(len(self.batch), np.bool_)
             spoilt[again] = find_spoilt(geometry[again], self.exact[again], self.batch.group[again], tolerance[again])
             opened = self._opened(loops, again & ~spoilt)
-            if corners is not None and attempt < _ATTEMPTS - 1:
-                room = np.where(tolerance > 1.0, tolerance + _ROOM, 0.5)
-                spoilt |= again & find_crowded(geometry, self.exact, self.batch, corners, room)
-            if not (spoilt.any() or opened.any()):
+            crowded = np.zeros(len(self.batch), np.bool_)
+            if foreground is not None and attempt < _ATTEMPTS - 1:
+                places, polygon = find_crowded(geometry[again], self.exact[again], self.batch.take(again), foreground)
+                polygon = np.flatnonzero(again)[polygon]
+                if attempt < len(_TIGHTER):
+                    crowded[polygon] = True
+                    self._tighten(places, self.batch.group[polygon], _TIGHTER[attempt])
+                else:
+                    spoilt[polygon] = True
+            if not (spoilt.any() or opened.any() or crowded.any()):
                 break
             frozen |= opened
-            again = np.isin(self.batch.group, self.batch.group[self._beside(opened) | spoilt])
+            again = np.isin(self.batch.group, self.batch.group[self._beside(opened) | spoilt | crowded])
             if attempt == 0:
                 tolerance[spoilt] = 1.0
             else:
                 frozen |= self._walls_of(spoilt if attempt < _ATTEMPTS - 2 else again)
         return geometry
+
+    def _tighten(self, places: NDArray[np.float64], group: NDArray[np.int64], room: float) -> None:
+        """Leave outlines near places (place, 2) of their groups (place,) no more than `room` pixels."""
+        points, around = self.batch.points, self.places.room
+        found, near = shapely.STRtree(shapely.points(points)).query(
+            shapely.points(places), predicate="dwithin", distance=_NEAR
+        )
+        ring = np.searchsorted(self.batch.ring_offsets, near, side="right") - 1
+        same = self.batch.group[self.ring_polygon[ring]] == group[found]
+        around[near[same]] = np.minimum(around[near[same]], room)
 
     def _built(
         self, which: NDArray[np.bool_], frozen: NDArray[np.bool_], tolerance: NDArray[np.float64], thin: float

@@ -29,7 +29,7 @@ class Prices(NamedTuple):
 
     A segment costs its misfit, the sum of squared distances over `scale`, plus `given` for a line that is there
     already, `main` for a main direction, or `free`; a cut at a node is cheaper by `node`. No candidate for a cut lies
-    farther than `reach` from its segment; corners within `thin` of their neighbours' chord are no candidates.
+    farther than `reach` from its segment, or than it has room; corners within `thin` of their neighbours' chord are no candidates.
     """
 
     scale: float
@@ -51,12 +51,16 @@ def prices_for(tolerance: float) -> Prices:
 
 
 class Outline(NamedTuple):
-    """A chain of corners: local `x` and `y`, `sums` along it, and where it has nodes (all by corner)."""
+    """A chain of corners: local `x` and `y`, `sums` along it, where it has nodes, and how far a line may be from it.
+
+    All are by corner.
+    """
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     sums: NDArray[np.float64]
     node: NDArray[np.bool_]
+    room: NDArray[np.float64]
 
 
 class Known(NamedTuple):
@@ -148,12 +152,12 @@ def thin_out(
 
 
 @compiled
-def _strays(outline: Outline, among: NDArray[np.int64], line: tuple[float, float, float]) -> float:
-    """How far the corners `among` lie from a line at most."""
-    farthest = 0.0
+def _fits(outline: Outline, among: NDArray[np.int64], line: tuple[float, float, float]) -> bool:
+    """Whether none of the corners `among` lies farther from a line than it may."""
     for i in among:
-        farthest = max(farthest, abs(line[0] * outline.x[i] + line[1] * outline.y[i] - line[2]))
-    return farthest
+        if abs(line[0] * outline.x[i] + line[1] * outline.y[i] - line[2]) > outline.room[i]:
+            return False
+    return True
 
 
 @compiled
@@ -203,7 +207,8 @@ def cut(  # noqa: C901 - one search
             if a and outline.node[i]:
                 entry[t] -= prices.node
         for t in range(mains):
-            low[t] = high[t] = lines[t, 0] * x[i] + lines[t, 1] * y[i]
+            along = lines[t, 0] * x[i] + lines[t, 1] * y[i]
+            low[t], high[t] = along - outline.room[i], along + outline.room[i]
         for b in range(a + 1, count):
             j = corners[b]
             weight, mx, my, xx, xy, yy = scatter(sums, i, j)
@@ -221,7 +226,7 @@ def cut(  # noqa: C901 - one search
                         cost, kind = entered, s
                 cost += own - (prices.node if a and outline.node[i] else 0.0)
                 line = (nx, ny, nx * mx + ny * my)
-                if cost < best[b, free] and (b == a + 1 or _strays(outline, corners[a : b + 1], line) <= prices.reach):
+                if cost < best[b, free] and (b == a + 1 or _fits(outline, corners[a : b + 1], line)):
                     best[b, free], origin[b, free], before[b, free] = cost, a, kind
                     bearing[b] = nx, ny
             for t in range(free):
@@ -230,14 +235,14 @@ def cut(  # noqa: C901 - one search
                 error = nx * nx * xx + 2 * nx * ny * xy + ny * ny * yy
                 if t < mains:
                     along = nx * x[j] + ny * y[j]
-                    low[t], high[t] = min(low[t], along), max(high[t], along)
+                    low[t], high[t] = max(low[t], along - outline.room[j]), min(high[t], along + outline.room[j])
                     cost = entry[t] + error / prices.scale + prices.main
-                    fits = max(high[t] - middle, middle - low[t]) <= prices.reach
+                    fits = low[t] <= middle <= high[t]
                 else:
                     off = middle - lines[t, 2]
                     cost = entry[t] + (error + weight * off * off) / prices.scale + prices.given
                     line = (nx, ny, lines[t, 2])
-                    fits = cost < best[b, t] and _strays(outline, corners[a : b + 1], line) <= prices.reach
+                    fits = cost < best[b, t] and _fits(outline, corners[a : b + 1], line)
                 if fits and cost < best[b, t]:
                     best[b, t], origin[b, t], before[b, t] = cost, a, entry_type[t]
     return _followed(corners, best, origin, before)

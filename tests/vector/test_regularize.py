@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from geoseg.errors import ResolutionError
-from geoseg.vector.corners import CornerMap
+from geoseg.vector.foreground import ForegroundMap
 from geoseg.vector.ground import Ground
 from geoseg.vector.outlines import RingBatch, join
 from geoseg.vector.polygonize import Polygonizer
@@ -242,11 +242,10 @@ def test_a_batch_of_other_numbers_gives_the_same(degrees):
     assert wkbs(square(batch, METRE, PIXEL)) == wkbs(square(renumbered, METRE, PIXEL))
 
 
-def corner_map(raster: NDArray[Any]) -> CornerMap:
-    corners = CornerMap(raster.shape[1], raster.shape[0], background=0)
-    corners.feed(raster)
-    corners.finish()
-    return corners
+def full_pixels(raster: NDArray[Any], ahead: int = 100) -> ForegroundMap:
+    foreground = ForegroundMap(raster.shape, background=0, nodata=255, ahead=ahead)
+    foreground.feed(raster)
+    return foreground
 
 
 def house_without_a_corner(degrees: float) -> NDArray[np.uint8]:
@@ -265,17 +264,17 @@ def overlap_between_blocks(polygons: NDArray[Any], group: NDArray[np.int64]) -> 
 
 
 @pytest.mark.parametrize("degrees", [5, 20, 33, 70])
-def test_corners_keep_blocks_from_running_into_each_other(degrees):
+def test_blocks_are_kept_from_running_into_each_other(degrees):
     raster, settings = house_without_a_corner(degrees), SquareSettings(4.0)
     batch = blocks(raster)
     assert batch.group.tolist() == [0, 1]
     alone = square(batch, METRE, settings).geometry
-    together = square(batch, METRE, settings, corner_map(raster)).geometry
+    together = square(batch, METRE, settings, full_pixels(raster)).geometry
     assert overlap_between_blocks(alone, batch.group) > 0.5
     assert overlap_between_blocks(together, batch.group) == 0
 
 
-def test_corners_change_nothing_where_blocks_stand_apart():
+def test_other_blocks_change_nothing_where_blocks_stand_apart():
     raster = drawn(turned(shapely.box(10, 10, 35, 40), 13), turned(shapely.box(60, 50, 80, 80), 31))
     batch = blocks(raster)
-    assert wkbs(square(batch, METRE, PIXEL, corner_map(raster))) == wkbs(square(batch, METRE, PIXEL))
+    assert wkbs(square(batch, METRE, PIXEL, full_pixels(raster))) == wkbs(square(batch, METRE, PIXEL))
