@@ -151,12 +151,12 @@ def _count_marked(bits: NDArray[np.uint64], x: NDArray[np.int32], y: NDArray[np.
 
 
 @compiled
-def _ones(word: int) -> int:
+def _ones(word: np.uint64) -> int:
     """How many bits of a word are set, by sums of pairs, fours and bytes."""
     word -= (word >> np.uint64(1)) & np.uint64(0x5555555555555555)
     word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
     word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return int((word * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @compiled

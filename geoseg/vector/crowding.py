@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from geoseg.vector.outlines import RingBatch, counted
 
 _STEP = 0.5  # pixels between the places along an outline that are looked at
 _APART = 0.25  # pixels by which such a place has to be farther from other blocks than from the exact polygon
-_OUT = 0.3  # pixels: blocks are a pixel apart or more, so that places no farther out cannot be too near
+_RADII = (0.3, 0.6, 1.2, 2.4, 4.8, 9.6)  # pixels: places within the first cannot be too near, as blocks are one apart
 
 
 def find_crowded(
@@ -21,21 +22,41 @@ def find_crowded(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Places (place, 2) on outlines, outside the exact ones, that are as near to another block as to these.
 
-    With them comes the polygon (place,) that each is on. Where there is none, blocks cannot overlap: a place in both would have to be nearer to each than to the other.
-    What lies further below a block than `foreground` says is known counts as another one.
+    With them comes the polygon (place,) that each is on. Where there is none, blocks cannot overlap: a place in both
+    would have to be nearer to each than to the other. What lies further below a block than `foreground` says is known
+    counts as another one.
     """
     points, polygon = shapely.get_coordinates(shapely.segmentize(geometry, _STEP), return_index=True)
     shapely.prepare(exact)
-    out = ~shapely.dwithin(exact[polygon], shapely.points(points), _OUT)
+    out = ~shapely.contains_xy(exact[polygon], points[:, 0], points[:, 1])
     points, polygon = points[out], polygon[out]
-    if not len(points):
-        return points, polygon
-    moved = shapely.distance(exact[polygon], shapely.points(points))
-    x, y, place = _pixels_within(points, moved + _APART)
-    full = foreground.full(x, y, _last_rows(batch)[polygon[place]])
-    x, y, place = x[full], y[full], place[full]
-    crowded = np.unique(place[~_own(x, y, polygon[place], exact, batch.group)])
+    last, spots = _last_rows(batch), np.asarray(shapely.points(points))
+    found: list[NDArray[np.int64]] = []
+    left = np.arange(len(points))
+    for inner, outer in pairwise(_RADII):
+        left = left[~shapely.dwithin(exact[polygon[left]], spots[left], inner)]
+        x, y, place = _pixels_within(points[left], outer + _APART)
+        full = foreground.full(x, y, last[polygon[left[place]]])
+        x, y, place = x[full], y[full], left[place[full]]
+        other = ~_own(x, y, polygon[place], exact, batch.group)
+        found.append(_too_near(points, polygon, exact, (x[other], y[other], place[other])))
+    crowded = np.unique(np.concatenate(found))
     return points[crowded], polygon[crowded]
+
+
+def _too_near(
+    points: NDArray[np.float64],
+    polygon: NDArray[np.int64],
+    exact: NDArray[Any],
+    pixels: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+) -> NDArray[np.int64]:
+    """The places of `pixels` (x, y, place) that are as near to such a pixel as to their exact polygon."""
+    x, y, place = pixels
+    asked, which = np.unique(place, return_inverse=True)
+    moved = shapely.distance(exact[polygon[asked]], shapely.points(points[asked]))[which]
+    dx = np.maximum(np.maximum(x - points[place, 0], points[place, 0] - x - 1), 0)
+    dy = np.maximum(np.maximum(y - points[place, 1], points[place, 1] - y - 1), 0)
+    return np.asarray(place[np.hypot(dx, dy) <= moved + _APART])
 
 
 def _last_rows(batch: RingBatch) -> NDArray[np.int64]:
@@ -46,19 +67,14 @@ def _last_rows(batch: RingBatch) -> NDArray[np.int64]:
 
 
 def _pixels_within(
-    points: NDArray[np.float64], radius: NDArray[np.float64]
+    points: NDArray[np.float64], reach: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The first corners x and y of pixels no farther from a point (point, 2) than its radius, and which point it is."""
-    reach = int(np.ceil(radius.max()))
-    steps = np.arange(-reach, reach + 1)
-    corners = [np.floor(points[:, axis, None]).astype(np.int64) + steps for axis in (0, 1)]
-    gaps = [
-        np.maximum(np.maximum(corner - points[:, axis, None], points[:, axis, None] - corner - 1), 0)
-        for axis, corner in enumerate(corners)
-    ]
-    near = gaps[0][:, None, :] ** 2 + gaps[1][:, :, None] ** 2 <= radius[:, None, None] ** 2
-    place, row, column = np.nonzero(near)
-    return corners[0][place, column], corners[1][place, row], place
+    """The first corners x and y of pixels around each point (point, 2), `reach` away and more, and which point it is."""
+    side = int(np.ceil(reach))
+    steps = np.arange(-side, side + 1)
+    x, y = (np.floor(points[:, axis, None]).astype(np.int64) + steps for axis in (0, 1))
+    count = len(steps)
+    return np.repeat(x, count, axis=1).ravel(), np.tile(y, count).ravel(), np.repeat(np.arange(len(points)), count**2)
 
 
 def _own(

@@ -13,14 +13,14 @@ from geoseg.vector.segments import Known, Outline, best_normal, cut, prices_for,
 QUARTER = np.pi / 2
 FRAMES = 2  # main directions of one building at most
 NONE = np.nan
-_NOISE = 1.0  # variance of the direction of a stretch of one pixel; that of n pixels has 1 / n^3 of it
+_NOISE = 1.0  # variance of the direction of a stretch of one pixel that is right to one pixel; n pixels have 1 / n^3
 _FLOOR = np.radians(0.4)  # no stretch tells its direction better than that
 _REFINEMENTS = 3
 _DOUBT = np.radians(9)  # stretches of less certain direction say nothing
 _LIKELY = 6  # squared differences, in variances, up to which a stretch may well lie along a direction
 _SURELY = 9  # and those beyond which two directions surely differ
 _TINY = 1e-9
-_MAIN_SHARE, _SECOND_SHARE = 0.4, 0.25  # of the outline that must lie along a main direction
+_MAIN_SHARE, _SECOND_SHARE = 0.3, 0.25  # of the outline that must lie along a main direction
 
 
 class Stretches(NamedTuple):
@@ -90,7 +90,7 @@ def find_stretches(
             nx, ny, _ = best_normal(xx, xy, yy)
             along = np.hypot(x[breaks[k + 1]] - x[breaks[k]], y[breaks[k + 1]] - y[breaks[k]])
             angle[count], length[count] = np.arctan2(ny, nx) % QUARTER, along
-            variance[count] = _NOISE / max(along, 1.0) ** 3 + _FLOOR**2
+            variance[count] = _NOISE * places[ring, 4] ** 2 / max(along, 1.0) ** 3 + _FLOOR**2
             count += 1
         starts[ring] = (first + _sharpest(x, y, breaks)) % (end - begin - 1)
         offsets[ring + 1] = count

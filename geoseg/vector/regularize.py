@@ -32,10 +32,9 @@ from geoseg.vector.room import find_room
 from geoseg.vector.verdict import adjoining_pairs, find_spoilt, pairs_with_common_edges, walls_between
 from geoseg.vector.walls import NOWHERE, Walls, find_walls
 
-_ATTEMPTS = 6  # as asked; tighter; three with ever more walls that are left as they were; whole blocks as they were
+_ATTEMPTS = 8  # as asked; tighter; three with ever more walls that are left as they were; whole blocks as they were
 _SAME_DIRECTION = np.radians(4.0)  # by which a building's own direction may differ from that of its neighbours
-_TIGHTER = (0.6, 0.2)  # pixels that outlines may move, at a first and a second attempt, near places that are crowded
-_NEAR = 6.0  # pixels from such a place
+_TIGHTER = ((0.6, 6.0), (0.2, 6.0), (0.2, 15.0), (0.2, 40.0))  # room that is left, and how far around a crowded place
 _LEAST_ROOM = 1.0  # pixels: less than the stairs of a slanting wall would leave nothing straight
 _PLAIN = 0.75  # pixels by which walls that are left as they were may move: less than a step of their pixels' stairs
 
@@ -143,7 +142,7 @@ class _Blocks:
                 polygon = np.flatnonzero(again)[polygon]
                 if attempt < len(_TIGHTER):
                     crowded[polygon] = True
-                    self._tighten(places, self.batch.group[polygon], _TIGHTER[attempt])
+                    self._tighten(places, self.batch.group[polygon], *_TIGHTER[attempt])
                 else:
                     spoilt[polygon] = True
             if not (spoilt.any() or opened.any() or crowded.any()):
@@ -156,15 +155,14 @@ class _Blocks:
                 frozen |= self._walls_of(spoilt if attempt < _ATTEMPTS - 2 else again)
         return geometry
 
-    def _tighten(self, places: NDArray[np.float64], group: NDArray[np.int64], room: float) -> None:
-        """Leave outlines near places (place, 2) of their groups (place,) no more than `room` pixels."""
-        points, around = self.batch.points, self.places.room
-        found, near = shapely.STRtree(shapely.points(points)).query(
-            shapely.points(places), predicate="dwithin", distance=_NEAR
-        )
+    def _tighten(self, places: NDArray[np.float64], group: NDArray[np.int64], room: float, around: float) -> None:
+        """Leave outlines around places (place, 2) of their groups (place,) no more than `room` pixels."""
+        left = self.places.room
+        corners = np.asarray(shapely.points(self.batch.points))
+        found, near = shapely.STRtree(corners).query(shapely.points(places), predicate="dwithin", distance=around)
         ring = np.searchsorted(self.batch.ring_offsets, near, side="right") - 1
         same = self.batch.group[self.ring_polygon[ring]] == group[found]
-        around[near[same]] = np.minimum(around[near[same]], room)
+        left[near[same]] = np.minimum(left[near[same]], room)
 
     def _built(
         self, which: NDArray[np.bool_], frozen: NDArray[np.bool_], tolerance: NDArray[np.float64], thin: float

@@ -67,11 +67,11 @@ def _full(bits: NDArray[np.uint8], place: NDArray[np.int64], x: int, y: int, las
         return 0
     if y > last + place[4]:
         return 1
-    return (bits[row, column >> 3] >> (7 - (column & 7))) & 1
+    return int(bits[row, column >> 3] >> (7 - (column & 7))) & 1
 
 
 @compiled
-def _around(
+def _around(  # noqa: C901 - one look
     window: NDArray[np.uint8],
     stack: NDArray[np.int64],
     bits: NDArray[np.uint8],
@@ -107,4 +107,4 @@ def _around(
             if window[row, column] == 1:
                 dx = max(column - side, side - column - 1)
                 nearest = min(nearest, float(dx * dx + dy * dy))
-    return np.sqrt(nearest) / 2
+    return float(np.sqrt(nearest) / 2)

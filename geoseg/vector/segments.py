@@ -47,7 +47,7 @@ def prices_for(tolerance: float) -> Prices:
 
     A step of the tolerance's height vanishes from a wall of some 20 pixels, and stays in one of 40.
     """
-    return Prices(2.5 * tolerance**2, 0.0, 1.0, 1.9, 0.3, 0.3 + tolerance, 0.75)
+    return Prices(2.5 * tolerance**2, 0.0, 1.0, 1.9 + min(3.0, 1.2 * (tolerance - 1.0)), 0.3, 0.3 + tolerance, 0.75)
 
 
 class Outline(NamedTuple):
