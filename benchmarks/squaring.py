@@ -31,11 +31,11 @@ from children import HERE, measure
 from numpy.typing import NDArray
 from peers.environment import VECTORS, installed
 
-from geoseg.vector.foreground import ForegroundMap
 from geoseg.vector.ground import Ground
 from geoseg.vector.outlines import RingBatch, join
-from geoseg.vector.polygonize import Polygonizer
-from geoseg.vector.regularize import SquareSettings, square
+from geoseg.vector.squaring.foreground import ForegroundMap
+from geoseg.vector.squaring.regularize import SquareSettings, square
+from geoseg.vector.tracing.polygonize import Polygonizer
 
 PIXEL = 0.3  # metres, of finer scenes
 WALL = 1.0  # metres

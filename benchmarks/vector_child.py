@@ -18,8 +18,8 @@ from gauge import Gauge
 from vector_rasters import NODATA, Stream
 
 from geoseg.vector.outlines import RingBatch
-from geoseg.vector.polygonize import Polygonizer
 from geoseg.vector.spool import Spool
+from geoseg.vector.tracing.polygonize import Polygonizer
 
 
 class Totals:

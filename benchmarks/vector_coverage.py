@@ -13,9 +13,9 @@ from vector_rasters import NODATA, Classes, land_cover
 from vector_tables import Row, Table, Verdict
 from vector_tracing import Polygons, Way, polygons, streamed
 
-from geoseg.vector.corners import CornerMap
+from geoseg.vector.arcs.corners import CornerMap
+from geoseg.vector.arcs.simplify import simplify
 from geoseg.vector.ground import Ground
-from geoseg.vector.simplify import simplify
 
 TOLERANCE = 1.5  # pixels
 METRES = Ground(Affine.identity(), None, 1.0)  # a pixel is a metre wide

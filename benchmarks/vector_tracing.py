@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vector_rasters import NODATA, Classes
 
 from geoseg.vector.outlines import RingBatch, empty_batch, join
-from geoseg.vector.polygonize import Polygonizer
+from geoseg.vector.tracing.polygonize import Polygonizer
 
 Polygons = NDArray[Any]  # of shapely geometry, shape (polygon,)
 

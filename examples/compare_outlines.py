@@ -238,7 +238,7 @@ def main() -> None:
     wide, close = (view(asked.scene, window) for window in windows(asked.scene, asked))
     with tempfile.TemporaryDirectory() as folder:
         found = outlines(asked.scene, Path(folder))
-    page((wide, close), found, asked.credit).save(asked.picture, quality=90, subsampling=0, optimize=True)
+    page((wide, close), found, asked.credit).save(asked.picture, quality=82, optimize=True)
 
 
 if __name__ == "__main__":

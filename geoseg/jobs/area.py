@@ -12,7 +12,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from geoseg.jobs.product import Product
-from geoseg.vector.centerlines import RawLines
+from geoseg.vector.lines.centerlines import RawLines
 from geoseg.vector.outlines import RawPolygons
 
 _RIM = 2  # pixels at the border of what is computed, in which an object may be cut

@@ -13,7 +13,7 @@ from geoseg.core.protocols import Strip
 from geoseg.core.tiling import Block
 from geoseg.io.region import RegionMask
 from geoseg.jobs.product import Product
-from geoseg.vector.outline import Sheet
+from geoseg.vector.drawing import Sheet
 
 Pixels = tuple[NDArray[Any], NDArray[np.uint8] | None]  # classes and scores, each (y, x)
 

@@ -20,13 +20,13 @@ from geoseg.jobs.frame import Frame, Pixels
 from geoseg.jobs.naming import Naming
 from geoseg.jobs.product import Product
 from geoseg.vector.attributes import Named, ground_areas, measure, measure_lines
-from geoseg.vector.centerlines import LineSettings, LineTracer
-from geoseg.vector.outline import Drawing, Pen
+from geoseg.vector.drawing import Drawing, Pen
+from geoseg.vector.lines.centerlines import LineSettings, LineTracer
 from geoseg.vector.outlines import RawPolygons, RingBatch, summed
-from geoseg.vector.polygonize import Grouping, Polygonizer
 from geoseg.vector.postprocess import TidySettings, tidy
-from geoseg.vector.sieve import Sieve, SieveSettings
+from geoseg.vector.sieving.sieve import Sieve, SieveSettings
 from geoseg.vector.spool import Spool
+from geoseg.vector.tracing.polygonize import Grouping, Polygonizer
 
 HOLE_M = 5.0  # across: smaller holes in roads are filled before their middle is sought
 SPOOLED = 128 << 20  # bytes in memory of what polygons that are still open need

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pyproj import Geod
 
 from geoseg.core.features import LineBatch, PolygonBatch
-from geoseg.vector.centerlines import RawLines
 from geoseg.vector.ground import Ground, to_world
+from geoseg.vector.lines.centerlines import RawLines
 from geoseg.vector.outlines import RawPolygons, summed
 
 FULL_SCORE = 254  # a score of 1 in a score raster

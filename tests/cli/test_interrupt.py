@@ -36,7 +36,7 @@ def test_a_job_that_is_told_to_end_leaves_nothing_behind(tmp_path, number, pause
     for pause in pauses:
         time.sleep(pause)
         job.send_signal(number)
-    out, err = job.communicate(timeout=60)
+    out, err = job.communicate(timeout=300)
     last = json.loads(out.splitlines()[-1])
     assert job.returncode == 130, err
     assert (last["type"], last["code"], last["exit_code"]) == ("error", "interrupted", 130)

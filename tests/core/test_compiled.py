@@ -9,7 +9,7 @@ import pytest
 from numba.core import caching
 
 from geoseg.core.compiled import compiled
-from geoseg.vector import trace
+from geoseg.vector.tracing import trace
 
 
 def test_kernels_compile_where_no_folder_can_keep_them(monkeypatch):

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from geoseg.vector.outlines import RawPolygons, RingBatch, join
-from geoseg.vector.polygonize import Polygonizer
+from geoseg.vector.tracing.polygonize import Polygonizer
 
 BACKGROUND, NODATA = 0, 255
 

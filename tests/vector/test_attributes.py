@@ -7,8 +7,8 @@ from affine import Affine
 from pyproj import Geod
 
 from geoseg.vector.attributes import Named, confidence, measure, measure_lines
-from geoseg.vector.centerlines import LineSettings, LineTracer
 from geoseg.vector.ground import Ground
+from geoseg.vector.lines.centerlines import LineSettings, LineTracer
 from tests.vector.rasters import trace
 
 UTM = Ground.of(Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000), "EPSG:32633")

@@ -1,0 +1,1 @@
+"""Centre lines of roads and rivers."""

@@ -1,0 +1,1 @@
+"""Small areas merged into their neighbours."""

@@ -1,0 +1,1 @@
+"""Buildings with straight walls and right angles, adjoining ones together."""

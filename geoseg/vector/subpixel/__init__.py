@@ -1,0 +1,1 @@
+"""Outlines between pixels, by their scores."""

@@ -1,0 +1,1 @@
+"""Exact outlines of components, from the strips of a class raster."""
