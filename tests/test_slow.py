@@ -59,3 +59,22 @@ def test_whenever_a_job_is_killed_a_file_under_a_final_name_is_complete(tmp_path
             with rasterio.open(tmp_path / "out.tif") as raster:
                 assert (raster.read(1) == pixels).all()
     assert killed > KILLS / 2
+
+
+def verdicts(tmp_path: Path, *words: str) -> list[dict]:
+    """What `benchmarks/vectors.py` says of itself."""
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, ROOT / "benchmarks" / "vectors.py", *words, "--json", figures]
+    subprocess.run(command, check=True)
+    found = [verdict for table in json.loads(figures.read_text()) for verdict in table["verdicts"]]
+    assert found
+    return found
+
+
+def test_two_hundred_masks_become_exact_polygons(tmp_path):
+    assert all(verdict["met"] for verdict in verdicts(tmp_path, "--only", "exactness", "--land-cover", "1024"))
+
+
+def test_open_polygons_take_no_more_memory_than_their_budget(tmp_path):
+    rows = ("--rows", "2048", "4096", "8192", "--budget", "64", "--larger-budgets", "256")
+    assert all(verdict["met"] for verdict in verdicts(tmp_path, "--only", "memory", *rows))
