@@ -12,7 +12,7 @@ from children import HERE, measure
 from vector_tables import Row, Table, Verdict
 
 KINDS = {"noise": "three-class noise (62/19/19 %, the last is background)", "blobs": "building mask"}
-ALLOWED_GROWTH = 0.05  # of the peak of the shortest raster, beyond the budget
+ALLOWED_GROWTH = 0.05  # of the peak of the shorter rasters
 ROWS = (4096, 8192, 16384, 32768)
 
 
@@ -59,14 +59,12 @@ def _one(trial: MemoryTrial, kind: str) -> Table:
 
 
 def _verdicts(trial: MemoryTrial, rows: list[Row]) -> list[Verdict]:
-    """What is over the budget must not grow with the rows; short rasters may leave some of the budget unused."""
+    """The budget may be used or not, as arrays happen to fit: what more rows take is compared with the first two."""
     return [_verdict(trial, rows, name) for name in ("peak MB", "anonymous MB")]
 
 
 def _verdict(trial: MemoryTrial, rows: list[Row], name: str) -> Verdict:
-    first, last = rows[0][name], rows[-1][name]
-    over = [max(0.0, row[name] - trial.megabytes * (1 << 20) / 1e6) for row in rows]
-    text = f"{name}: {trial.rows[-1]} rows take no more over the budget than {trial.rows[0]}"
-    return Verdict(
-        f"{text} (last / first {last / first:.2f})", max(over) - over[0] <= ALLOWED_GROWTH * max(first, trial.megabytes)
-    )
+    peaks = [row[name] for row in rows]
+    text = f"{name}: {trial.rows[-1]} rows take no more than {trial.rows[0]} or {trial.rows[min(1, len(rows) - 1)]}"
+    met = max(peaks[2:], default=0.0) <= (1 + ALLOWED_GROWTH) * max(peaks[:2])
+    return Verdict(f"{text} (last / first {peaks[-1] / peaks[0]:.2f})", met)
