@@ -10,14 +10,11 @@ from typing import Any
 Schema = Mapping[str, Any]
 EXAMPLES = re.compile(r"<p>Examples:\n(.*?)</p>", flags=re.DOTALL)
 JOB_FIELDS = "<!-- job fields -->"
-TASKS = "<!-- tasks -->"
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<", "minItems": ", at least"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """The page with its markers replaced: by the parts of a job, from its JSON Schema, and by the tasks' values."""
-    if TASKS in markdown:
-        markdown = markdown.replace(TASKS, "\n".join(_tasks()))
+    """The page with the marker replaced by a section for each part of a job, made from its JSON Schema."""
     if JOB_FIELDS not in markdown:
         return markdown
     from geoseg.jobs.spec import schema
@@ -25,26 +22,6 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     parts = schema()["$defs"]
     ordered = sorted(parts, key=lambda name: not name.endswith("Job"))  # jobs first, then what they are made of
     return markdown.replace(JOB_FIELDS, "\n".join(line for name in ordered for line in _section(name, parts[name])))
-
-
-def _tasks() -> Iterator[str]:
-    from geoseg.tasks import TASKS as KNOWN
-
-    yield "| task | makes | outline within | least area | small ones | holes filled |"
-    yield "|---|---|---|---|---|---|"
-    for task in KNOWN.values():
-        what = task.postprocess
-        if what.shape == "lines":
-            yield f"| `{task.name}` | lines up to {what.max_width_m:g} m wide | {what.simplify_m:g} m | - | - | - |"
-            continue
-        within = _floored(what.simplify_m, "m", what.simplify_px, "pixel")
-        least = _floored(what.min_area_m2, "m²", what.min_area_px, "pixels")
-        fate = "merged" if what.small == "merge" else "dropped"
-        yield f"| `{task.name}` | `{what.outline}` | {within} | {least} | {fate} | up to {what.fill_holes_m2:g} m² |"
-
-
-def _floored(value: float, unit: str, pixels: float, noun: str) -> str:
-    return f"{value:g} {unit}" + (f", {pixels:g} {noun}" if pixels else "")
 
 
 def on_page_content(html: str, **_: Any) -> str:

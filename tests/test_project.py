@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 import geoseg
+from geoseg.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -215,3 +216,16 @@ def test_pip_steps_in_for_uv_only_where_it_brings_the_same_pytorch(tmp_path, bac
     assert (answer.returncode == 0) is installs, answer.stderr
     assert (tmp_path / "called").exists() is installs
     assert (tools.parent / ".installed").exists() is installs
+
+
+def test_the_manual_tells_what_each_task_asks_for():
+    rows = [line for line in (ROOT / "docs" / "vectors.md").read_text().splitlines() if line.startswith("| `")]
+    for task in TASKS.values():
+        what = task.postprocess
+        (row,) = [line for line in rows if line.startswith(f"| `{task.name}` |")]
+        if what.shape == "lines":
+            told = [f"lines up to {what.max_width_m:g} m wide", f"{what.simplify_m:g} m"]
+        else:
+            told = [f"`{what.outline}`", f"{what.simplify_m:g} m", f"{what.min_area_m2:g} m²"]
+            told += [f"up to {what.fill_holes_m2:g} m²", "merged" if what.small == "merge" else "dropped"]
+        assert all(words in row for words in told), row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,14 +29,18 @@ def shape(height_width: Sequence[int]) -> str:
 
 
 def area(square_metres: float) -> str:
-    """Square metres, hectares or square kilometres."""
+    """Square metres, hectares or square kilometres; a question mark where it is not known."""
+    if math.isnan(square_metres):
+        return "?"
     if square_metres < 1e4:
         return f"{square_metres:,.0f} m²"
     return f"{square_metres / 1e4:,.1f} ha" if square_metres < 1e7 else f"{square_metres / 1e6:,.1f} km²"
 
 
 def length(metres: float) -> str:
-    """Metres or kilometres."""
+    """Metres or kilometres; a question mark where it is not known."""
+    if math.isnan(metres):
+        return "?"
     return f"{metres:,.0f} m" if metres < 1e4 else f"{metres / 1e3:,.1f} km"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from geoseg.errors import SceneError
 from geoseg.io.raster import open_raster, reason, session
 
 CLASSES_TAG = "GEOSEG_CLASSES"  # JSON: a list of {"id", "name", "colour"}
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _PALETTE = (
     "#e4572e", "#17bebb", "#ffc914", "#76b041", "#6c5b7b", "#2e86ab", "#f18f01", "#a23b72", "#3b7a57", "#c9ada7",
     "#5f0f40", "#9a8c98",
@@ -57,6 +59,7 @@ def _told(listed: str, scale: float) -> Legend:
     try:
         classes = json.loads(listed)
         names = {int(one["id"]): str(one["name"]) for one in classes}
-        return Legend(names, {int(one["id"]): str(one["colour"]) for one in classes}, scale)
+        colours = {int(one["id"]): str(one["colour"]) for one in classes}
+        return Legend(names, {value: text for value, text in colours.items() if _COLOUR.fullmatch(text)}, scale)
     except (ValueError, KeyError, TypeError):
         return Legend(scale=scale)

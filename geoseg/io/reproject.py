@@ -12,10 +12,12 @@ import shapely
 from numpy.typing import NDArray
 from pyproj.exceptions import CRSError, ProjError
 
+from geoseg.core.edges import densified
 from geoseg.errors import OutputError, WriteError
 from geoseg.io.dateline import Seam, cut_at_dateline, way
 from geoseg.io.vector_formats import vector_driver
 
+LONGEST_METRES, LONGEST_DEGREES = 1000.0, 0.01  # of edges: reprojected, their middle is two centimetres off at the most
 DECIMALS = 7  # of a degree in GeoJSON: about a centimetre
 
 
@@ -24,7 +26,7 @@ class Reprojection:
     """How features go from the scene's CRS to the file's: `crs` is the file's (None: the scene has none).
 
     `cut` says that they are cut at the 180th meridian, `seam` at which other one, `decimals` how far coordinates
-    are rounded.
+    are rounded, and `longest` how long an edge may be that is taken for straight in both.
     """
 
     path: Path
@@ -33,6 +35,7 @@ class Reprojection:
     cut: bool = False
     seam: Seam | None = None
     decimals: int | None = None
+    longest: float = np.inf
 
     @property
     def divides(self) -> bool:
@@ -41,9 +44,9 @@ class Reprojection:
 
     def apply(self, geometry: NDArray[Any]) -> NDArray[Any]:
         """The features in the file's CRS, exteriors counter-clockwise, in the same order. Raises WriteError."""
-        placed = geometry
         if self.transformer is not None:
-            placed = shapely.transform(placed, self._forward)
+            geometry = _short_edges(geometry, self.longest)
+        placed = geometry if self.transformer is None else shapely.transform(geometry, self._forward)
         if self.cut:
             placed = cut_at_dateline(placed, geometry, None if self.transformer is None else self._move)
         if self.seam is not None:
@@ -95,7 +98,8 @@ def plan_reprojection(path: str | Path, crs: Any, dst_crs: Any = None, named: Pa
     transformer = None if same else _transformer(path, source, target)
     cut = geojson or (not same and target.is_geographic)
     seam = None if transformer is None or cut else Seam.of(source, target)
-    return Reprojection(path, target, transformer, cut, seam, DECIMALS if geojson else None)
+    longest = LONGEST_DEGREES if source.is_geographic else LONGEST_METRES
+    return Reprojection(path, target, transformer, cut, seam, DECIMALS if geojson else None, longest)
 
 
 def _parse(text: Any) -> pyproj.CRS:
@@ -120,7 +124,30 @@ def rounded(geometry: NDArray[Any], decimals: int) -> NDArray[Any]:
     coarse = shapely.transform(geometry, lambda points: np.round(points, decimals))
     broken = ~shapely.is_valid(coarse)
     if broken.any():
-        coarse[broken] = shapely.set_precision(geometry[broken], 10.0**-decimals)
+        sound = shapely.make_valid(geometry[broken], method="structure")
+        coarse[broken] = shapely.set_precision(sound, 10.0**-decimals)
         gone = shapely.is_empty(coarse)
         coarse[gone] = geometry[gone]
     return np.asarray(coarse)
+
+
+def _short_edges(geometry: NDArray[Any], longest: float) -> NDArray[Any]:
+    """The features with points on their long edges, the same on both sides: straight lines bend when reprojected."""
+    kinds = np.unique(shapely.get_type_id(geometry))
+    if not len(geometry) or not np.isfinite(longest):
+        return geometry
+    if len(kinds) > 1:
+        parts = geometry.copy()
+        for kind in kinds:
+            which = shapely.get_type_id(geometry) == kind
+            parts[which] = _short_edges(geometry[which], longest)
+        return parts
+    kind, points, levels = shapely.to_ragged_array(geometry)
+    ragged: Any = levels
+    if kind == shapely.GeometryType.POINT:
+        return geometry
+    dense, offsets = densified(points, ragged[0], longest)
+    if len(dense) == len(points):
+        return geometry
+    deeper: Any = (offsets, *ragged[1:])
+    return np.asarray(shapely.from_ragged_array(kind, dense, deeper))

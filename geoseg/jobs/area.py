@@ -28,7 +28,8 @@ class Area:
     """An area of interest in pixel coordinates; `known` is where classes are known, None for the whole scene.
 
     Objects of `things` (None: of every class) come out whole, the others are cut at the border, with `clip` all are.
-    With `by_group` an object's outline depends on its group: all of it has to be known.
+    With `by_group` an object's outline depends on its group: all of it has to be known. With `joined` a group is one
+    object.
     """
 
     polygon: Any
@@ -36,23 +37,27 @@ class Area:
     things: frozenset[int] | None
     clip: bool
     by_group: bool
+    joined: bool
 
     @classmethod
-    def of(cls, product: Product) -> Self | None:
-        """The product's area, None where there is none."""
+    def of(cls, product: Product, step: int = 1) -> Self | None:
+        """The product's area in coordinates of `step` pixels each, None where there is none."""
         if product.area is None:
             return None
-        affine, known, wanted = product.grid.affine, None, product.postprocess
+        affine, known, wanted = product.grid.affine * Affine.scale(step), None, product.postprocess
         if product.region is not None and not product.complete:
             reach = wanted.simplify_m / (product.resolution or 1.0) if wanted.outline in _NEIGHBOURLY else 0.0
             known = _in_pixels(product.region.polygons, affine).buffer(-_RIM - math.ceil(reach))
             shapely.prepare(known)
-        by_group = wanted.outline == "square" or wanted.connectivity == 8
-        return cls(_in_pixels(product.area.polygons, affine), known, product.things, product.clip, by_group)
+        joined = wanted.connectivity == 8
+        by_group = wanted.outline == "square" or joined
+        return cls(_in_pixels(product.area.polygons, affine), known, product.things, product.clip, by_group, joined)
 
     def polygons(self, drawn: RawPolygons) -> RawPolygons:
         """The polygons that meet the area, one a part where they are cut. Raises CutObjectError."""
         meets = shapely.intersects(self.polygon, drawn.geometry)
+        if self.joined and len(drawn):
+            meets = np.bincount(drawn.group, weights=meets)[drawn.group] > 0
         thing = self._whole(drawn.class_id)
         if self.known is not None:
             needed = meets & thing

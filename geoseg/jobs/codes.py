@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from geoseg.core.classes import NODATA
 from geoseg.errors import SceneError
 
+_LIMIT = 1 << 31  # files hold classes as 32 bits
+_EXACT = 2.0**53  # whole numbers from here on are not told apart by floats
 _LUT = 1 << 17  # values between which a table is worth it
 
 
@@ -28,6 +30,11 @@ class Codes:
 
     def code(self, value: int) -> int:
         """The class id of a value. Raises SceneError when there are more values than ids."""
+        if not -_LIMIT <= value < _LIMIT:
+            raise SceneError(
+                f"{self._name}: found the value {value}; expected classes from {-_LIMIT} to {_LIMIT - 1}; give them "
+                "smaller numbers"
+            )
         if value not in self._of:
             taken = set(self._of.values())
             if 0 <= value < NODATA and value not in taken:
@@ -53,7 +60,7 @@ class Codes:
         else:
             met, place = np.unique(known, return_inverse=True)
             ids = np.empty(whole.shape, np.uint8)
-            ids[... if valid is None else valid] = self._table(met)[place].reshape(known.shape)
+            ids[... if valid is None else valid] = self._table(met, known)[place].reshape(known.shape)
         if valid is not None:
             ids[~valid] = NODATA
         return ids
@@ -64,10 +71,15 @@ class Codes:
             known, whole = known.astype(np.int64) - low, np.clip(whole, low, high).astype(np.int64) - low
         met = np.flatnonzero(np.bincount(known.ravel()))
         table = np.zeros(high - low + 1, np.uint8)
-        table[met] = self._table(met + low)
+        table[met] = self._table(met + low, known + low)
         return np.asarray(table[np.clip(whole, 0, high - low) if not low else whole])
 
-    def _table(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+    def _table(self, values: NDArray[Any], known: NDArray[Any]) -> NDArray[np.uint8]:
+        """The class ids of values; new ones are met in the order of `known`, so that strips change nothing."""
+        flat = known.ravel()
+        new = [int(value) for value in values if int(value) not in self._of]
+        for value in sorted(new, key=lambda value: int(np.argmax(flat == value))):
+            self.code(value)
         return np.array([self.code(int(value)) for value in values], np.uint8)
 
 
@@ -77,8 +89,9 @@ def integers(pixels: NDArray[Any], valid: NDArray[np.bool_] | None, name: str) -
         return pixels
     known = pixels if valid is None else np.where(valid, pixels, 0)
     rounded = np.rint(known)
-    if not np.array_equal(rounded, known):
-        found = known[rounded != known].flat[0]
+    odd = (rounded != known) | (np.abs(known) >= _EXACT)
+    if odd.any():
+        found = known[odd].flat[0]
         raise SceneError(
             f"{name}: found values such as {found:.6g}; expected whole numbers, one a class; where they are scores, "
             "give --threshold, for instance 0.5"

@@ -56,7 +56,10 @@ class ClassMask:
             if scored is not None and self.scores is not None:
                 found = next(scored)
                 scores = as_scores(found.pixels[0], found.valid, self.scores)
-            yield Strip(rows.y, self._ids(rows), scores)
+            class_ids = self._ids(rows)
+            if scores is not None:
+                scores[(scores == NODATA) & (class_ids != NODATA)] = 0  # a pixel without a score is no sure one
+            yield Strip(rows.y, class_ids, scores)
 
     def _ids(self, rows: Rows) -> NDArray[np.uint8]:
         """Class ids; where background and missing pixels have the same value, it is background."""
@@ -77,10 +80,13 @@ class ScoreMask:
         """All rows from the first to the last. Raises ReadError, SceneError."""
         for rows in _rows(self.layer, self.layer, threads):
             scores = as_scores(rows.pixels[0], rows.valid, self.layer)
-            least = np.float32(self.threshold / self.layer.scale)
-            class_ids = (rows.pixels[0] >= least).astype(np.uint8)
+            pixels, least = rows.pixels[0], self.threshold / self.layer.scale
+            with np.errstate(invalid="ignore"):
+                found = pixels >= (pixels.dtype.type(least) if pixels.dtype.kind == "f" else least)
+            class_ids = found.astype(np.uint8)
             if rows.valid is not None:
-                class_ids[~rows.valid] = NODATA
+                class_ids[~rows.valid] = 0 if self.layer.scene.nodata == 0 else NODATA
+                scores[~rows.valid] = 0 if self.layer.scene.nodata == 0 else NODATA
             yield Strip(rows.y, class_ids, scores)
 
 
@@ -89,6 +95,7 @@ class InstanceMask:
     """A raster in which every value is the number of one object."""
 
     layer: Layer
+    background: int | None = 0
 
     def strips(self, threads: int) -> Iterator[Strip]:
         """All rows from the first to the last; ids are 32 bits wide. Raises ReadError, SceneError."""
@@ -97,10 +104,12 @@ class InstanceMask:
             values = integers(rows.pixels[0], rows.valid, name)
             known = values if rows.valid is None else values[rows.valid]
             if known.size and (int(known.min()) <= NO_INSTANCE or int(known.max()) >= 2**31):
-                raise SceneError(f"{name}: found the value {known.max()}; expected numbers of objects below 2147483648")
+                worst = known.min() if int(known.min()) <= NO_INSTANCE else known.max()
+                raise SceneError(f"{name}: found the value {worst}; expected numbers of objects of 32 bits")
             ids = values.astype(np.int32)
             if rows.valid is not None:
-                ids[~rows.valid] = NO_INSTANCE
+                empty = self.background is not None and self.layer.scene.nodata == self.background
+                ids[~rows.valid] = self.background or 0 if empty else NO_INSTANCE
             yield Strip(rows.y, ids, None)
 
 

@@ -19,6 +19,15 @@ from geoseg.vector.ground import Ground
 _LINES_ONLY = ("max_width_m", "spur_m", "gap_m", "min_length_m")
 _POLYGONS_ONLY = ("small", "outline", "connectivity", "min_area_m2", "fill_holes_m2")
 _DRAWN = ("simplify", "smooth", "square")  # outlines that follow pixels' edges no longer
+FLAGS = {
+    "min_area_m2": "--min-area",
+    "fill_holes_m2": "--fill-holes",
+    "simplify_m": "--simplify",
+    "max_width_m": "--max-width",
+    "spur_m": "--spurs",
+    "gap_m": "--gaps",
+    "min_length_m": "--min-length",
+}
 _PIXEL_FLOORS = ("min_area_px", "simplify_px")
 
 
@@ -57,18 +66,20 @@ class Product:
         wanted = self.postprocess
         if wanted.outline == "subpixel" and (self.threshold is None or not self.scored):
             raise SpecError(
-                "--outline subpixel draws where the score of one class crosses its threshold; found classes without "
-                "one; choose simplify or smooth, or give a raster of scores with --threshold"
+                "--outline subpixel draws where the score of one class crosses its threshold; found classes; vectorize "
+                "the raster of scores itself, with --threshold, or choose another --outline"
             )
         if wanted.shape == "lines" and self.nodata != NODATA:
             raise SpecError("--shape lines follows classes, found --instances; leave one of them out")
+        if wanted.small == "merge" and wanted.min_area_m2 > 0 and self.nodata != NODATA:
+            raise SpecError("--small merge makes neighbours of one class, found --instances; give --small drop")
         self.ground.check(self.lengths)
 
     @property
     def lengths(self) -> dict[str, float]:
-        """The postprocess's values in metres and square metres, by name."""
+        """The postprocess's values in metres and square metres, by the flag that sets each."""
         wanted = described(self.postprocess)
-        return {name: value for name, value in wanted.items() if name.endswith(("_m", "_m2"))}
+        return {FLAGS[name]: value for name, value in wanted.items() if name in FLAGS}
 
 
 def resolved(spec: PostprocessSpec, task: Task | None, resolution: float | None) -> Postprocess:
@@ -84,9 +95,9 @@ def resolved(spec: PostprocessSpec, task: Task | None, resolution: float | None)
         "simplify_m": preset.simplify_px * (resolution or 0),
     }
     raised = {name: max(getattr(preset, name), floor) for name, floor in floors.items()}
-    if "outline" not in asked and preset.outline == "exact" and asked.get("simplify_m"):
-        asked["outline"] = "simplify"
     found = replace(preset, **{**raised, **asked})
+    if found.shape == "polygons" and "outline" not in asked and found.outline == "exact" and asked.get("simplify_m"):
+        found = replace(found, outline="simplify")
     if found.outline in _DRAWN and found.simplify_m == 0:
         if asked.get("outline") in _DRAWN and "simplify_m" in asked:
             raise SpecError(f"--outline {found.outline} needs room to move: give --simplify a distance above 0")
@@ -101,9 +112,8 @@ def _check_together(found: Postprocess, asked: dict[str, Any]) -> None:
     other, what = (_POLYGONS_ONLY, "polygons") if found.shape == "lines" else (_LINES_ONLY, "lines")
     lost = [name for name in other if name in asked]
     if lost:
-        raise SpecError(
-            f"postprocess.{lost[0]} has a meaning for {what} only, found --shape {found.shape}; leave it out"
-        )
+        flag = FLAGS.get(lost[0], f"--{lost[0]}")
+        raise SpecError(f"{flag} has a meaning for {what} only, found --shape {found.shape}; leave it out")
     if found.connectivity == 8 and found.outline == "square":
         raise SpecError("--outline square takes objects that share sides: give --connectivity 4, or another --outline")
     if found.connectivity == 8 and found.small == "merge":

@@ -135,10 +135,14 @@ def _check_band(scene: Scene, bidx: int) -> None:
 def _mask(asked: MaskSpec, scene: Scene) -> Mask:
     """How the raster is read."""
     if asked.instances:
-        return InstanceMask(Layer(scene, asked.bidx))
+        return InstanceMask(Layer(scene, asked.bidx), asked.background)
     if asked.threshold is not None:
         scale = asked.scale or read_legend(asked.path, asked.bidx).scale
         return ScoreMask(Layer(scene, asked.bidx, scale), asked.threshold)
+    if read_legend(asked.path, asked.bidx).scale != 1:
+        raise SpecError(
+            f"{scene.name}: its values have a scale, as scores do; expected classes; give --threshold, for instance 0.5"
+        )
     if len(set(asked.names.values())) < len(asked.names):
         raise SpecError(f"{scene.name}: two values have the same --name; give each value a name of its own")
     scores = None if asked.scores is None else _scores(asked.scores, asked.scale, scene)
@@ -151,13 +155,16 @@ def _mask(asked: MaskSpec, scene: Scene) -> Mask:
 def _scores(path: str, scale: float | None, lead: Scene) -> Layer:
     """The raster of scores, which has to lie on the classes' grid."""
     scores = open_scene(SceneSource(paths=(path,)))
-    same = scores.grid.shape == lead.grid.shape and scores.grid.affine.almost_equals(lead.grid.affine, 1e-9)
-    if not same:
+    pixel = abs(lead.grid.affine.determinant) ** 0.5
+    near = scores.grid.affine.almost_equals(lead.grid.affine, pixel / 1000)
+    if not (near and scores.grid.shape == lead.grid.shape and scores.grid.crs == lead.grid.crs):
         raise SceneError(
             f"{path}: found {scores.grid.shape[1]} x {scores.grid.shape[0]} pixels at {tuple(scores.grid.affine[:6])}; "
             f"expected the grid of {lead.name}, {lead.grid.shape[1]} x {lead.grid.shape[0]} at "
-            f"{tuple(lead.grid.affine[:6])}; resample one of them first"
+            f"{tuple(lead.grid.affine[:6])}, in its CRS; resample one of them first"
         )
+    if len(scores.bands) > 1:
+        raise BandError(f"{path}: found {len(scores.bands)} bands; expected one band of scores; extract it first")
     return Layer(scores, 1, scale or read_legend(path).scale)
 
 

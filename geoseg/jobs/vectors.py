@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from geoseg.core.protocols import Sink, Strip
@@ -17,10 +18,12 @@ from geoseg.io.outputs import Staging
 from geoseg.io.vector_sink import VectorOptions, VectorSink
 from geoseg.jobs.area import Area
 from geoseg.jobs.frame import Frame, Pixels
+from geoseg.jobs.grain import Grain
 from geoseg.jobs.naming import Naming
 from geoseg.jobs.product import Product
 from geoseg.vector.attributes import Named, ground_areas, measure, measure_lines
 from geoseg.vector.drawing import Drawing, Pen
+from geoseg.vector.ground import Ground
 from geoseg.vector.lines.centerlines import LineSettings, LineTracer
 from geoseg.vector.outlines import RawPolygons, RingBatch, summed
 from geoseg.vector.postprocess import TidySettings, tidy
@@ -200,20 +203,27 @@ class PolygonOutlet:
 
 
 class LineOutlet:
-    """Follows the middle of what is narrow, strip by strip, and writes lines when the last row is known."""
+    """Follows the middle of what is narrow, strip by strip, and writes lines when the last row is known.
+
+    Where pixels are much finer than roads are wide, every so many pixels are enough.
+    """
 
     def __init__(self, product: Product, sink: VectorSink) -> None:
         """Write the product's lines to `sink`; those that do not meet its area are left out."""
         self._product, self._sink = product, sink
-        self._frame, self._ground = Frame.of(product), product.ground
-        sheet, wanted = self._frame.sheet, product.postprocess
+        self._frame = Frame.of(product)
+        self._grain = Grain.of(self._frame.sheet, product)
+        affine, resolution = product.grid.affine * Affine.scale(self._grain.step), product.resolution
+        coarse = None if resolution is None else resolution * self._grain.step
+        self._ground = Ground.of(affine, product.grid.crs, coarse)
+        wanted, sheet = product.postprocess, self._grain.sheet
         settings = LineSettings(
             max_width_m=wanted.max_width_m,
             spur_m=wanted.spur_m,
             gap_m=wanted.gap_m,
             min_length_m=wanted.min_length_m,
             simplify_m=wanted.simplify_m,
-            hole_m=max(HOLE_M, 2 * (product.resolution or 0.0)),
+            hole_m=max(HOLE_M, 2 * (coarse or 0.0)),
         )
         self._tracer = LineTracer(
             sheet.width,
@@ -224,7 +234,8 @@ class LineOutlet:
             nodata=sheet.nodata,
             origin=sheet.origin,
         )
-        self._area = Area.of(product)
+        self._rows = 0
+        self._area = Area.of(product, self._grain.step)
         self._totals = Totals()
 
     def totals(self) -> dict[str, Any]:
@@ -233,13 +244,17 @@ class LineOutlet:
 
     def write(self, strip: Strip) -> None:
         """Take the next strip."""
-        self._tracer.feed(*self._frame.around(strip))
+        self._feed(self._frame.around(strip))
+
+    def _feed(self, pixels: Pixels) -> None:
+        self._tracer.feed(*self._grain.taken(pixels, self._rows))
+        self._rows += len(pixels[0])
 
     def commit(self) -> None:
         """Clean the lines, and write the file. Raises WriteError."""
         below = self._frame.below()
         if below is not None:
-            self._tracer.feed(*below)
+            self._feed(below)
         lines = self._tracer.finish()
         kept = lines if self._area is None else self._area.lines(lines)
         batch = measure_lines(kept, self._ground, named(kept.class_id, self._product.naming))

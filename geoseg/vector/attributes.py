@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Geod
 
+from geoseg.core.edges import densified
 from geoseg.core.features import LineBatch, PolygonBatch
 from geoseg.vector.ground import Ground, to_world
 from geoseg.vector.lines.centerlines import RawLines
@@ -18,6 +19,7 @@ from geoseg.vector.outlines import RawPolygons, summed
 FULL_SCORE = 254  # a score of 1 in a score raster
 CONFIDENCE_DIGITS = 4
 WIDTH_DIGITS = 2
+LONGEST_M = 10_000.0  # straight lines of the raster are no shortest ways: longer edges are measured piece by piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +91,30 @@ def _lengths(geometry: NDArray[Any], ground: Ground) -> NDArray[np.float64]:
     geod = ground.geod
     if geod is None:
         return shapely.length(geometry) * (np.nan if ground.resolution is None else ground.resolution)
-    points, line = shapely.get_coordinates(geometry, return_index=True)
-    if not len(points):
+    if not len(geometry):
         return np.empty(0)
+    _, corners, (ends,) = shapely.to_ragged_array(geometry)
+    points, lines = densified(corners, ends.astype(np.int64), _longest(corners, ground))
+    line = np.repeat(np.arange(len(geometry)), np.diff(lines))
     longitude, latitude = ground.lonlat(points)
     _, _, steps = geod.inv(longitude[:-1], latitude[:-1], longitude[1:], latitude[1:])
     within = line[:-1] == line[1:]
     return summed(steps[within], line[:-1][within], len(geometry))
 
 
+def _longest(points: NDArray[np.float64], ground: Ground) -> float:
+    """How many pixels an edge may be long that is measured as the shortest way between its ends."""
+    sizes = ground.pixel_sizes(points[:: max(1, len(points) // 64)])
+    largest = np.nanmax(sizes) if np.isfinite(sizes).any() else 0.0
+    return float(max(LONGEST_M / largest, 1e-3)) if largest > 0 else np.inf
+
+
 def _geodesic(geometry: NDArray[Any], ground: Ground, geod: Geod) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Areas and perimeters of polygons by Karney, "Algorithms for geodesics" (2013), as pyproj computes them."""
     if not len(geometry):
         return np.empty(0), np.empty(0)
-    _, points, (rings, polygons) = shapely.to_ragged_array(geometry)
+    _, corners, (ends, polygons) = shapely.to_ragged_array(geometry)
+    points, rings = densified(corners, ends.astype(np.int64), _longest(corners, ground))
     longitude, latitude = ground.lonlat(points)
     areas = np.empty(len(rings) - 1)
     lengths = np.empty(len(rings) - 1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from geoseg.vector.arcs.corners import CornerMap
@@ -19,6 +20,8 @@ from geoseg.vector.squaring.foreground import ForegroundMap
 from geoseg.vector.squaring.regularize import SquareSettings, square
 from geoseg.vector.subpixel.contour import ContourSettings, contour, simplify_contour
 from geoseg.vector.subpixel.rowstore import RowStore
+
+_FARTHEST = 20.0  # pixels that an outline moves where its surroundings are looked at
 
 Outline = Literal["exact", "simplify", "smooth", "square", "subpixel"]
 
@@ -104,7 +107,7 @@ class Pen:
         if how == "exact" or not len(batch):
             return batch.polygons()
         if how == "square":
-            return square(batch, self._ground, SquareSettings(tolerance_m=tolerance), self._foreground)
+            return self._inside(square(batch, self._ground, SquareSettings(tolerance_m=tolerance), self._foreground))
         if self._corners is not None:
             simple = simplify(batch, self._corners, self._ground, tolerance)
             if how == "simplify":
@@ -117,10 +120,20 @@ class Pen:
         drawn = contour(batch, self._scores, settings, self._sheet.origin)
         return simplify_contour(drawn, self._ground, tolerance) if tolerance > 0 else drawn
 
+    def _inside(self, drawn: RawPolygons) -> RawPolygons:
+        """The polygons with what stands out of the sheet pushed back to its edge, the same for neighbours."""
+        (left, top), sheet = self._sheet.origin, self._sheet
+        low, high = np.array([left, top]), np.array([left + sheet.width, top + sheet.height])
+        geometry = shapely.transform(drawn.geometry, lambda points: np.clip(points, low, high))
+        broken = ~shapely.is_valid(geometry)
+        geometry[broken] = drawn.geometry[broken]
+        return replace(drawn, geometry=geometry)
+
 
 def _rows_ahead(sheet: Sheet, ground: Ground, tolerance_m: float) -> int:
     """How far below a block others may be that its outline can come near to, in rows."""
     x, y = np.meshgrid(np.linspace(0, sheet.width, 3), np.linspace(0, sheet.height, 3))
     sizes = ground.pixel_sizes(np.column_stack([x.ravel(), y.ravel()]) + sheet.origin)
-    least = np.nanmin(sizes) if np.isfinite(sizes).any() else np.inf
-    return 3 * math.ceil(max(1.0, tolerance_m / least)) + 4
+    known = sizes[np.isfinite(sizes) & (sizes > 0)]
+    least = known.min() if len(known) else np.inf
+    return 3 * math.ceil(min(max(1.0, tolerance_m / least), _FARTHEST)) + 4

@@ -46,11 +46,11 @@ class Ground:
 
     def check(self, lengths: Mapping[str, float]) -> None:
         """Nothing where metres are known, or no `lengths` are asked for. Raises ResolutionError naming them."""
-        asked = ", ".join(f"{name}={value:g}" for name, value in lengths.items() if value > 0)
+        asked = ", ".join(f"{name} {value:g}" for name, value in lengths.items() if value > 0)
         if asked and not self.measurable:
             raise ResolutionError(
                 f"the raster has no usable CRS and no ground resolution, so that {asked} have no meaning: state its "
-                "metres per pixel, or set all of them to 0"
+                "metres per pixel (--resolution; for a scene to predict, --scene-resolution), or set all of them to 0"
             )
 
     def lonlat(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -17,6 +17,7 @@ DTYPES = st.sampled_from([np.uint8, np.int8, np.int16, np.uint16, np.int32, np.u
 def rasters(draw):
     dtype = np.dtype(draw(DTYPES))
     low, high = (-(2**20), 2**20) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    low, high = max(low, -(2**31)), min(high, 2**31 - 1)
     values = draw(st.lists(st.integers(int(low), int(high)), min_size=1, max_size=200, unique=True))
     picked = draw(arrays(np.int64, (5, 9), elements=st.integers(0, len(values) - 1)))
     valid = draw(st.none() | arrays(np.bool_, (5, 9)))

@@ -11,6 +11,7 @@ import rasterio
 import rasterio.features
 import shapely
 from affine import Affine
+from pyproj import Geod
 from scipy import ndimage
 
 import geoseg
@@ -252,13 +253,20 @@ def bad_jobs():
             ones,
             {"postprocess": {"preset": "roads", "fill_holes_m2": 3}},
             SpecError,
-            "fill_holes_m2 has a meaning for polygons only",
+            "--fill-holes has a meaning for polygons only",
         ),
         "square corners": (
             ones,
             {"postprocess": {"outline": "square", "connectivity": 8}},
             SpecError,
             "--connectivity 4",
+        ),
+        "huge values": (np.full((1, 8, 8), 2**32 - 1, np.uint32), {}, SceneError, "found the value 4294967295"),
+        "merged objects": (
+            ones,
+            {"mask": {"instances": True}, "postprocess": {"small": "merge", "min_area_m2": 5}},
+            SpecError,
+            "--small drop",
         ),
         "two names": (ones, {"mask": {"names": {1: "a", 2: "a"}}}, SpecError, "same --name"),
         "scores of scores": (ones, {"mask": {"threshold": 0.5, "instances": True}}, SpecError, "threshold"),
@@ -300,3 +308,107 @@ def test_outputs_are_not_replaced_and_inputs_never(tmp_path):
     geoseg.vectorize(path, tmp_path / "out.gpkg", options={"output": {"overwrite": True}})
     with pytest.raises(InputError):
         geoseg.vectorize(path, path)
+
+
+def test_walls_stay_walls_in_another_crs(tmp_path):
+    pixels = np.ones((1, 1000, 4000), np.uint8)
+    pixels[0, 2, 2000:2003] = 0
+    pixels[0, 500:, :1500] = 2
+    path = make_raster(tmp_path / "mask.tif", data=pixels, transform=Affine(30, 0, 300_000, 0, -30, 5_000_000))
+    for name, crs in (("a.gpkg", "EPSG:4326"), ("b.gpkg", "EPSG:3857"), ("c.geojson", None)):
+        geoseg.vectorize(path, tmp_path / name, options={"output": {"dst_crs": crs}})
+        frame = gpd.read_file(tmp_path / name, layer=0)
+        assert frame.is_valid.all()
+        one, other = frame.geometry
+        assert one.intersection(other).area == pytest.approx(0, abs=1e-9 * one.area)
+
+
+def test_areas_of_wide_polygons_in_degrees_are_those_of_their_pixels(tmp_path):
+    world = np.zeros((1, 180, 360), np.uint8)
+    world[0, 100:140] = 1  # all around the earth, 10 to 50 degrees south
+    world[0, 10:40, 100:240] = 2
+    path = make_raster(tmp_path / "world.tif", data=world, crs="EPSG:4326", transform=Affine(1, 0, -180, 0, -1, 90))
+    frame = frame_of(path, options={"postprocess": {"min_area_m2": 1e6}}).set_index("class_id")
+    geod = Geod(ellps="WGS84")
+    for value, (south, north), width in ((1, (-50, -10), 360), (2, (50, 80), 140)):
+        corners = [(0, south), (0.5, south), (0.5, north), (0, north)]
+        half, _ = geod.polygon_area_perimeter(*zip(*corners, strict=True))
+        assert frame.area_m2[value] == pytest.approx(abs(half) * 2 * width, rel=1e-3)
+
+
+def test_values_beyond_a_byte_give_the_same_in_any_strips(tmp_path, monkeypatch):
+    values = np.array([4000, 500, 2500, 1000, 3000])[np.random.default_rng(1).integers(0, 5, (40, 50))]
+    path = make_raster(tmp_path / "mask.tif", data=values[None].astype(np.int32), blockysize=1)
+    asked = {"postprocess": {"small": "merge", "min_area_m2": 20}}
+    expected = frame_of(path, options=asked)
+    monkeypatch.setattr(masks, "STRIP_PIXELS", 1)
+    same(frame_of(path, options=asked), expected)
+
+
+def test_pixels_without_a_score_count_as_nothing(tmp_path):
+    classes = make_raster(tmp_path / "classes.tif", data=np.pad(np.ones((1, 4, 4), np.uint8), ((0, 0), (2, 2), (2, 2))))
+    scores = np.full((1, 8, 8), 0.8, np.float32)
+    scores[0, :4] = np.nan
+    path = make_raster(tmp_path / "scores.tif", data=scores)
+    (found,) = frame_of(classes, options={"mask": {"scores": str(path)}}).itertuples()
+    assert found.confidence == pytest.approx(0.4, abs=3e-3)
+
+
+def test_an_object_joined_at_corners_is_whole_in_an_area_too(tmp_path):
+    pixels = np.zeros((1, 20, 30), np.uint8)
+    pixels[0, 2:7, 2:8] = pixels[0, 7:11, 8:13] = 1
+    path = make_raster(tmp_path / "mask.tif", data=pixels)
+    bounds = (ORIGIN[0] + 2, ORIGIN[1] - 5, ORIGIN[0] + 5, ORIGIN[1] - 2)
+    frame = frame_of(path, options={"region": {"bounds": bounds}, "postprocess": {"connectivity": 8}})
+    assert frame.geometry.area.tolist() == [50]
+
+
+def test_a_threshold_is_as_exact_as_the_raster(tmp_path):
+    for dtype in (np.float32, np.float64):
+        path = make_raster(tmp_path / f"{np.dtype(dtype)}.tif", data=np.full((1, 4, 4), 0.3, dtype))
+        assert len(frame_of(path, options={"mask": {"threshold": 0.3}})) == 1
+
+
+def test_missing_scores_that_are_nought_are_background(tmp_path):
+    scores = np.zeros((1, 20, 20), np.float32)
+    scores[0, 5:12, 5:12] = 0.9
+    path = make_raster(tmp_path / "scores.tif", data=scores, nodata=0)
+    assert frame_of(path, options={"mask": {"threshold": 0.5}}).touches_edge.tolist() == [False]
+    ids = make_raster(tmp_path / "ids.tif", data=(scores > 0).astype(np.int32) * 7, nodata=0)
+    assert frame_of(ids, options={"mask": {"instances": True}}).touches_edge.tolist() == [False]
+
+
+def test_squared_outlines_stay_inside_the_scene(tmp_path):
+    path = make_raster(tmp_path / "mask.tif", data=cover((200, 180), 2, smooth=3)[None])
+    frame = frame_of(path, options={"postprocess": {"outline": "square", "simplify_m": 3.0}})
+    west, south, east, north = frame.total_bounds
+    assert (west, north) >= (ORIGIN[0], ORIGIN[1] - 200)
+    assert (east, north) <= (ORIGIN[0] + 180, ORIGIN[1])
+    assert south >= ORIGIN[1] - 200
+    assert frame.is_valid.all()
+
+
+def test_lines_may_be_simplified_and_squares_may_reach_a_pole(tmp_path):
+    pixels = np.zeros((1, 60, 300), np.uint8)
+    pixels[0, 25:35] = 1
+    path = make_raster(tmp_path / "roads.tif", data=pixels)
+    assert len(frame_of(path, options={"postprocess": {"shape": "lines", "simplify_m": 2.0}})) == 1
+    world = make_raster(tmp_path / "world.tif", data=pixels, crs="EPSG:4326", transform=Affine(1.2, 0, -180, 0, -3, 90))
+    assert len(frame_of(world, options={"postprocess": {"outline": "square", "simplify_m": 5000.0}})) == 1
+
+
+def test_lines_are_the_same_on_a_finer_grid_and_in_any_strips(tmp_path, monkeypatch):
+    road = np.zeros((1, 120, 400), np.uint8)
+    road[0, 50:62] = 1  # 6 m of half metres
+    coarse = make_raster(tmp_path / "coarse.tif", data=road, transform=HALF_METRE)
+    fine = make_raster(
+        tmp_path / "fine.tif", data=np.kron(road[0], np.ones((7, 7), np.uint8))[None],
+        transform=HALF_METRE * Affine.scale(1 / 7), blockysize=1,
+    )  # fmt: skip
+    (one,), (other,) = (frame_of(path, postprocess="roads").itertuples() for path in (coarse, fine))
+    assert one.geometry.hausdorff_distance(other.geometry) < 0.3
+    assert one.width_m == pytest.approx(other.width_m, abs=0.4)
+    assert one.length_m == pytest.approx(other.length_m, rel=0.01)
+    monkeypatch.setattr(masks, "STRIP_PIXELS", 1)
+    (strips,) = frame_of(fine, postprocess="roads").itertuples()
+    assert strips.geometry.equals_exact(other.geometry, 0)

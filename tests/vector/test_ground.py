@@ -85,5 +85,5 @@ def test_metres_that_nobody_knows_are_asked_for():
     nowhere = Ground(Affine.identity())
     nowhere.check({"min_area_m2": 0.0})
     Ground(Affine.identity(), None, 0.5).check({"min_area_m2": 8.0})
-    with pytest.raises(ResolutionError, match=r"min_area_m2=8, simplify_m=1 .*metres per pixel"):
-        nowhere.check({"min_area_m2": 8.0, "fill_holes_m2": 0.0, "simplify_m": 1.0})
+    with pytest.raises(ResolutionError, match=r"--min-area 8, --simplify 1 .*metres per pixel"):
+        nowhere.check({"--min-area": 8.0, "--fill-holes": 0.0, "--simplify": 1.0})
