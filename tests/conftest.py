@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,10 +18,24 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real imagery, named by GEOSEG_DATA; without it the test is skipped, and fails in CI."""
-    named = os.environ.get("GEOSEG_DATA")
-    if named and Path(named).is_dir():
-        return Path(named)
-    message = f"GEOSEG_DATA names no folder of real imagery (found {named!r})"
+    named = os.environ.get("GEOSEG_DATA", "")
+    if not named or not Path(named).is_dir():
+        missing(f"GEOSEG_DATA names no folder of real imagery (found {named!r})")
+    return Path(named)
+
+
+@pytest.fixture(scope="session")
+def qgis_python() -> Path:
+    """The system's Python, which has QGIS; without it the test is skipped, and fails in CI."""
+    python = Path("/usr/bin/python3")
+    asked = [python, "-c", "import qgis.core"]
+    if not python.is_file() or subprocess.run(asked, capture_output=True, check=False).returncode:
+        missing("QGIS is not installed for the system's Python (packages qgis and python3-qgis)")
+    return python
+
+
+def missing(what: str) -> NoReturn:
+    """Skip a test for want of something that a user's machine may lack; in CI that is a failure."""
     if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+        pytest.fail(what)
+    pytest.skip(what)
