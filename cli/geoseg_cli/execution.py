@@ -12,6 +12,7 @@ import click
 
 from geoseg.errors import GeosegError
 from geoseg_cli.failures import FAILURE, INTERRUPTED, internal, one_line, unprinted
+from geoseg_cli.signals import heed, interrupted
 from geoseg_cli.teller import Teller
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def execute(make_job: Callable[[], JobSpec], asked: Asked) -> None:
             outcome = prepared.describe()
             teller.planned(outcome)
         else:
-            outcome = prepared.run(teller).summary
+            outcome = prepared.run(_Heeding(teller)).summary
             teller.result(outcome)
     if asked.progress != "jsonl":
         _show(outcome, asked)
@@ -51,18 +52,43 @@ def telling(kind: str) -> Iterator[Teller]:
     with contextlib.closing(_teller(kind)) as teller:
         try:
             yield teller
-        except GeosegError as error:
-            teller.error(error.code, one_line(str(error)), error.exit_code)
-            raise
-        except KeyboardInterrupt:
-            teller.error("interrupted", "interrupted", INTERRUPTED)
-            raise
         except BrokenPipeError:  # nobody listens any more
             raise
-        except Exception as error:
-            if unprinted(error) is None:
-                teller.error("internal", one_line(internal(error)), FAILURE)
+        except BaseException as error:
+            _tell(teller, error)
             raise
+
+
+def _tell(teller: Teller, error: BaseException) -> None:
+    """Tell why the job ended; whatever came after a signal is the interruption."""
+    if isinstance(error, KeyboardInterrupt) or interrupted():
+        teller.error("interrupted", "interrupted", INTERRUPTED)
+    elif isinstance(error, GeosegError):
+        teller.error(error.code, one_line(str(error)), error.exit_code)
+    elif isinstance(error, Exception) and unprinted(error) is None:
+        teller.error("internal", one_line(internal(error)), FAILURE)
+
+
+class _Heeding:
+    """Progress that also ends a job which went on in spite of a signal, at its next step."""
+
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+
+    def plan(self, plan: Mapping[str, Any]) -> None:
+        heed()
+        self._teller.plan(plan)
+
+    def advance(self, tiles: int, pixels: int) -> None:
+        heed()
+        self._teller.advance(tiles, pixels)
+
+    def stage(self, name: str) -> None:
+        heed()
+        self._teller.stage(name)
+
+    def warn(self, message: str) -> None:
+        self._teller.warn(message)
 
 
 def _teller(kind: str) -> Teller:

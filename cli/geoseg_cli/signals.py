@@ -19,7 +19,8 @@ def terminable() -> Iterator[None]:
 
     Those that follow within PATIENCE are ignored: the process is cleaning up. After the context they are ignored too
     where one has come, since the process is about to end. A signal that is ignored (SIGHUP under nohup) stays ignored.
-    Outside the main thread nothing is changed.
+    An interruption may strike inside a library that makes another error of it, or none: an error that comes after a
+    signal is the interruption, and `heed` raises what was lost. Outside the main thread nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -29,11 +30,28 @@ def terminable() -> Iterator[None]:
     changed = [number for number in ENDING if before[number] is not signal.SIG_IGN]
     for number in changed:
         signal.signal(number, interruption)
+    _standing.append(interruption)
     try:
         yield
+    except Exception as error:
+        if interruption.came:
+            raise KeyboardInterrupt(interruption.name) from error
+        raise
     finally:
+        _standing.remove(interruption)
         for number in changed:
             signal.signal(number, signal.SIG_IGN if interruption.came else before[number] or signal.SIG_DFL)
+
+
+def interrupted() -> bool:
+    """Whether a signal has come that ends the process."""
+    return bool(_standing) and _standing[-1].came
+
+
+def heed() -> None:
+    """Raise KeyboardInterrupt in the main thread where a signal has come: whoever caught the first one went on."""
+    if interrupted() and threading.current_thread() is threading.main_thread():
+        raise KeyboardInterrupt(_standing[-1].name)
 
 
 class _Interruption:
@@ -41,6 +59,7 @@ class _Interruption:
 
     def __init__(self) -> None:
         self._last: float | None = None
+        self.name = ""
 
     @property
     def came(self) -> bool:
@@ -49,5 +68,8 @@ class _Interruption:
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._last is None or now - self._last > PATIENCE:
-            self._last = now
-            raise KeyboardInterrupt(signal.Signals(number).name)
+            self._last, self.name = now, signal.Signals(number).name
+            raise KeyboardInterrupt(self.name)
+
+
+_standing: list[_Interruption] = []  # of the contexts that are open, the innermost last

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from geoseg.errors import ReadError, SceneError
-from geoseg_cli.signals import ENDING, terminable
+from geoseg_cli.signals import ENDING, heed, terminable
 
 PLAN = {"tiles": {"planned": 8}, "outputs": {"vector": "o.gpkg"}}
 SUMMARY = {"outputs": {"vector": "o.gpkg"}, "polygons": {"building": 3}, "seconds": 1.0}
@@ -156,6 +157,36 @@ def interrupted(*while_ending: int) -> None:
         finally:
             for number in while_ending[1:]:
                 signal.raise_signal(number)
+
+
+def making_another_error_of_it() -> None:
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise TypeError("what a library made of it") from None
+
+
+def going_on() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("strike", [making_another_error_of_it, going_on])
+def test_an_interruption_that_a_library_caught_ends_the_job(geoseg, jobs, monkeypatch, strike, handlers):
+    def run(plan, progress):
+        progress.plan(plan.describe())
+        strike()
+        progress.advance(1, 1)
+        raise AssertionError("the job went on")
+
+    monkeypatch.setattr(sys.modules["geoseg.jobs.run"], "run", run)
+    answer = geoseg(*WORDS, "--progress", "jsonl")
+    assert (answer.code, answer.err.strip()) == (130, "geoseg: interrupted")
+    assert told(answer.out)[-1]["code"] == "interrupted"
+
+
+def test_outside_of_a_job_there_is_nothing_to_heed():
+    heed()
 
 
 @pytest.mark.parametrize("number", ENDING)
