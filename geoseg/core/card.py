@@ -31,6 +31,10 @@ class ModelCard(BaseModel):
     With `activation` "sigmoid" the channels are the foreground classes, with "softmax" all classes; "none" says that
     the network returns scores already. `threshold` is the score from which a foreground class is taken; None takes the
     best one.
+
+    `kind` says what comes out: "semantic" a class for every pixel, "instance" objects of the classes that are things,
+    "panoptic" those objects and a class of the stuff around them. Objects count from a score of `threshold` on, 0.5
+    where it is None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -38,6 +42,7 @@ class ModelCard(BaseModel):
     card_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     version: str
+    kind: Literal["semantic", "instance", "panoptic"] = "semantic"
     task: str
     description: str
     architecture: str
@@ -78,10 +83,38 @@ class ModelCard(BaseModel):
             raise ValueError(f"overlap {self.overlap} is more than half of tile_size {self.tile_size}")
         if self.activation == "sigmoid" and self.classes.background is None:
             raise ValueError("a sigmoid model needs a background class")
+        if self.kind != "semantic" and not self.object_ids:
+            raise ValueError(f"{self.kind} models find things; found no class of the kind thing")
+        if self.kind == "instance" and any(c.kind == "stuff" for c in self.classes.foreground):
+            raise ValueError("an instance model finds things only; found a class of the kind stuff")
+        if self.kind == "instance" and self.classes.background is None:
+            raise ValueError("an instance model needs a background class: the ground between the objects")
+        if self.kind == "panoptic" and not self.channel_ids:
+            raise ValueError("a panoptic model needs a class of the kind stuff; found things only")
         return self
 
     @property
     def channel_ids(self) -> tuple[int, ...]:
-        """The class id of each output channel: all classes, or the foreground ones for a sigmoid model."""
+        """The class id of each channel of scores.
+
+        All classes, or the foreground ones for a sigmoid model; those of the stuff for a panoptic one; none for an
+        instance model.
+        """
+        if self.kind == "instance":
+            return ()
+        if self.kind == "panoptic":
+            return tuple(c.id for c in self.classes.classes if c.id not in self.object_ids)
         classes = self.classes.foreground if self.activation == "sigmoid" else self.classes.classes
         return tuple(c.id for c in classes)
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """The class id of each label that objects have: the things of an instance or panoptic model, else none."""
+        if self.kind == "semantic":
+            return ()
+        return tuple(c.id for c in self.classes.foreground if c.kind == "thing")
+
+    @property
+    def finds_objects(self) -> bool:
+        """Whether objects are told from one another: by the network, or by the separator between them."""
+        return self.kind != "semantic" or self.classes.separator is not None

@@ -27,12 +27,17 @@ class ClassInfo(BaseModel):
 
 
 class ClassSet(BaseModel):
-    """Classes in the order of the model's output channels; `background` is the id that is never vectorised."""
+    """Classes in the order of the model's output channels; `background` is the id that is never vectorised.
+
+    `separator` is the id of a class that marks where objects end (their boundary, or where they touch): objects are
+    told apart by it, and its pixels are shared out among them. It becomes no object itself.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: Annotated[tuple[ClassInfo, ...], Field(min_length=1)]
     background: int | None = 0
+    separator: int | None = None
     ignore_index: int = NODATA
 
     @model_validator(mode="after")
@@ -44,11 +49,16 @@ class ClassSet(BaseModel):
         ids = [c.id for c in self.classes]
         if self.background is not None and self.background not in ids:
             raise ValueError(f"background {self.background} is none of the classes {ids}; name its class, or say null")
+        if self.separator is not None:
+            if self.separator not in ids or self.separator == self.background:
+                raise ValueError(f"separator {self.separator} is none of the foreground classes {ids}")
+            if not any(c.kind == "thing" and c.id != self.separator for c in self.classes):
+                raise ValueError("a separator needs things to separate; found no other class of the kind thing")
         return self
 
     @property
     def foreground(self) -> tuple[ClassInfo, ...]:
-        """The classes that become polygons."""
+        """The classes that are not background."""
         return tuple(c for c in self.classes if c.id != self.background)
 
     def by_id(self, class_id: int) -> ClassInfo:

@@ -66,16 +66,37 @@ class Within(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectTable:
+    """Objects that were told from one another; all arrays have shape (object,), rising `instance_id`.
+
+    `instance_id` int32 counts from 1 over the whole scene, `class_id` is uint8, `score` float32 from 0 to 1. `last_row`
+    int64 is the last row of the scene's grid with a pixel of the object.
+    """
+
+    instance_id: NDArray[np.int32]
+    class_id: NDArray[np.uint8]
+    score: NDArray[np.float32]
+    last_row: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.instance_id)
+
+
+@dataclass(frozen=True, slots=True)
 class Strip:
     """A run of finished rows `y` of the scene's grid: `class_ids` (y, x) uint8 with 255 for nodata, `scores` likewise.
 
     A raster of numbered objects has int32 ids. Scores are round(254 * score): the foreground's for a binary model, the
-    winner's otherwise; 255 is nodata.
+    winner's otherwise; 255 is nodata. Where objects are told apart, `instance_ids` (y, x) int32 holds their numbers, 0
+    where there is none, and `objects` lists those whose first pixel lies in this strip; scores there are the object's.
     """
 
     y: Span
     class_ids: NDArray[Any]
     scores: NDArray[np.uint8] | None
+    instance_ids: NDArray[np.int32] | None = None
+    objects: ObjectTable | None = None
 
 
 @runtime_checkable
