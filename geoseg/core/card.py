@@ -83,6 +83,10 @@ class ModelCard(BaseModel):
             raise ValueError(f"overlap {self.overlap} is more than half of tile_size {self.tile_size}")
         if self.activation == "sigmoid" and self.classes.background is None:
             raise ValueError("a sigmoid model needs a background class")
+        return self
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> ModelCard:
         if self.kind != "semantic" and not self.object_ids:
             raise ValueError(f"{self.kind} models find things; found no class of the kind thing")
         if self.kind == "instance" and any(c.kind == "stuff" for c in self.classes.foreground):
