@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
 from geoseg.models.header import TensorInfo
-from geoseg.models.registry import create_model
+from geoseg.models.registry import OWN, architectures, create_model
 
 FLOATING = frozenset({"F16", "BF16", "F32", "F64"})
 _LISTED = 4  # names in a message; the rest is counted
@@ -22,14 +22,25 @@ _LISTED = 4  # names in a message; the rest is counted
 def network_of(card: ModelCard) -> nn.Module:
     """A new network of the card's architecture, with random weights.
 
-    It takes the card's bands and gives a channel for each of its `channel_ids`. Raises ModelError or UnknownNameError.
+    It takes the card's bands, gives a channel for each of its `channel_ids`, and a label for each of its `object_ids`.
+    Raises ModelError or UnknownNameError, and MissingExtraError when a package is missing that it needs.
     """
-    own = {"in_channels", "classes"} & card.arguments.keys()
+    own = (OWN - {"encoder"}) & card.arguments.keys()
     if own:
         raise ModelError(
             f"card {card.name}: found {', '.join(sorted(own))} in arguments; they follow from bands and classes"
         )
-    return create_model(card.architecture, in_channels=len(card.bands), classes=len(card.channel_ids), **card.arguments)
+    known = architectures()
+    if card.architecture in known and known[card.architecture].kind != card.kind:
+        raise ModelError(
+            f"card {card.name}: found kind {card.kind} with the architecture {card.architecture}, which is "
+            f"{known[card.architecture].kind}; expected both to be the same"
+        )
+    classes = len(card.object_ids if card.kind == "instance" else card.channel_ids)
+    things = len(card.object_ids) if card.kind == "panoptic" else 0
+    return create_model(
+        card.architecture, in_channels=len(card.bands), classes=classes, things=things, **card.arguments
+    )
 
 
 def skeleton_of(card: ModelCard) -> nn.Module:

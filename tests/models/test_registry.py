@@ -31,7 +31,7 @@ def test_the_registry_cannot_be_changed_from_outside():
         ("unet", {"encoder": "tu-convnext_tny"}, UnknownNameError, "tu-convnext_tiny"),
         ("unet", {"encoder": "tu-local-dir:/tmp"}, UnknownNameError, "unknown encoder"),
         ("unet", {"decoder_chanels": (8,)}, ModelError, "did you mean decoder_channels"),
-        ("unet", {"encoder_weights": "imagenet"}, ModelError, "no option 'encoder_weights'"),
+        ("unet", {"things": 2}, ModelError, "found things=2, but this architecture is semantic"),
         ("unet", {"decoder_attention_type": "loud"}, ModelError, "cannot be built"),
         ("unet", {"in_channels": 0}, ModelError, "in_channels=0"),
         ("unet", {"in_channels": 5000}, ModelError, "1 to 4096"),
