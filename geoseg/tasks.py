@@ -47,7 +47,7 @@ EXACT = Postprocess()  # pixels' edges, nothing dropped
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task: `model` is the packaged bundle's name, None where none is packaged."""
+    """A task: `model` is a packaged bundle's name or a hub's reference, None where there is none to be named."""
 
     name: str
     description: str
@@ -55,10 +55,10 @@ class Task:
     postprocess: Postprocess
 
     def default_model(self) -> str:
-        """The packaged model. Raises ModelError where there is none."""
+        """The model that is taken where none is named. Raises ModelError where there is none."""
         if self.model is None:
             raise ModelError(
-                f"task {self.name!r}: no model is packaged for it; name one with --model (a bundle's path). Its "
+                f"task {self.name!r}: no model comes with it; name one with --model (a bundle's path). Its "
                 f"postprocess works on any class raster: geoseg vectorize classes.tif --postprocess {self.name}"
             )
         return self.model
@@ -102,17 +102,25 @@ _TASKS = (
     Task(
         "trees",
         "crowns of trees",
-        None,
+        "torchgeo:Unet_Weights.OAM_RGB_RESNET50_TCD",
         Postprocess(
             outline="smooth", min_area_m2=3.0, min_area_px=9.0, fill_holes_m2=2.0, simplify_m=0.3, simplify_px=1.0
         ),
     ),
     Task(
         "fields",
-        "agricultural parcels",
-        None,
+        "agricultural parcels, from Sentinel-2 at two dates",
+        "torchgeo:Unet_Weights.SENTINEL2_3CLASS_FTW",
         Postprocess(
             outline="simplify", min_area_m2=500.0, min_area_px=9.0, fill_holes_m2=500.0, simplify_m=2.0, simplify_px=1.0
+        ),
+    ),
+    Task(
+        "clouds",
+        "clouds and their shadows, from satellite imagery in reflectance",
+        "clouds",
+        Postprocess(
+            outline="smooth", min_area_m2=400.0, min_area_px=16.0, fill_holes_m2=400.0, simplify_m=5.0, simplify_px=1.0
         ),
     ),
 )

@@ -33,15 +33,25 @@ model_options = together(
     click.option(
         "--task",
         metavar="NAME",
-        help="What to look for: buildings. Chooses the model and the postprocess; roads, water, landcover, "
-        "trees and fields need a --model.",
+        help="What to look for: buildings, clouds, fields or trees. Chooses the model and the postprocess; roads, "
+        "water and landcover need a --model.",
     ),
-    click.option("-m", "--model", metavar="NAME|FILE", help="A packaged model or a bundle, in place of the task's."),
+    click.option(
+        "-m",
+        "--model",
+        metavar="NAME|FILE|REFERENCE",
+        help="A packaged model, a model's file, or one that `geoseg models pull` knows, in place of the task's.",
+    ),
 )
 
 output_options = together(
     vector_option,
-    click.option("--raster", "output__raster", metavar="FILE", help="Class raster: .tif, cloud-optimized."),
+    click.option(
+        "--raster",
+        "output__raster",
+        metavar="FILE",
+        help="Class raster: .tif, cloud-optimized; with a second band of numbers where objects are told apart.",
+    ),
     click.option("--scores", "output__scores", metavar="FILE", help="Scores from 0 to 1, stored as 0 to 254: .tif"),
     click.option("--preview", "output__preview", metavar="FILE", help="The polygons drawn over the scene: .png"),
     dst_crs_option,
@@ -117,6 +127,12 @@ inference_options = together(
     ),
     click.option(
         "--device", "inference__device", callback=_device, metavar="NAME", help="auto, cpu, cuda, cuda:1, mps."
+    ),
+    click.option(
+        "--backend",
+        "inference__backend",
+        type=click.Choice(["auto", "torch", "compile", "onnx", "openvino"]),
+        help="What runs the network; onnx and openvino are extras.",
     ),
     click.option(
         "--precision",
@@ -205,7 +221,8 @@ def default_output(values: dict[str, Any]) -> str:
     scene = values["scene"]
     first = next(iter([*scene.get("paths", ()), *scene.get("bands", {}).values()]), "scene")
     what = values.get("task") or values.get("model", "polygons")
-    return "_".join(PurePath(str(name).replace("\\", "/").partition("?")[0]).stem for name in (first, what)) + ".gpkg"
+    stems = [PurePath(str(name).replace("\\", "/").partition("?")[0]).stem for name in (first, what)]
+    return "_".join(re.sub(r"[^\w.-]+", "-", stem) for stem in stems) + ".gpkg"
 
 
 def _job(values: dict[str, Any]) -> JobSpec:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geoseg.core.card import ModelCard
 from geoseg.errors import SpecError
 
+OBJECT_SCORE = 0.5  # from which an object counts, where nothing else is said
 SCORE_UNIT = 254  # scores are stored as round(254 * score); 255 is nodata
 
 
@@ -67,12 +68,13 @@ class Decision:
     """How scores become classes: `ids` gives each channel's class; ties go to the first channel.
 
     Without `threshold` the best channel wins. With one, the best foreground channel wins where its score reaches it,
-    and `background` is taken elsewhere.
+    and `background` is taken elsewhere. Objects of models that find objects count from `object_threshold` on.
     """
 
     ids: tuple[int, ...]
     background: int | None
     threshold: float | None
+    object_threshold: float = OBJECT_SCORE
 
     def __post_init__(self) -> None:
         """Refuse a threshold that nothing can fall back from."""
@@ -94,6 +96,8 @@ class Decision:
         """The card's decision, with the user's threshold where one is given; 0.5 for a sigmoid model without one."""
         ids = card.channel_ids
         chosen = threshold if threshold is not None else card.threshold
+        if card.kind != "semantic":
+            return cls(ids, card.classes.background, None, OBJECT_SCORE if chosen is None else chosen)
         if chosen is None and card.activation == "sigmoid":
             chosen = 0.5
         return cls(ids, card.classes.background, chosen)

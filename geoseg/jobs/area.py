@@ -11,6 +11,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
+from geoseg.core.classes import NODATA
 from geoseg.jobs.product import Product
 from geoseg.vector.lines.centerlines import RawLines
 from geoseg.vector.outlines import RawPolygons
@@ -81,7 +82,7 @@ class Area:
     def _whole(self, class_id: NDArray[np.int32]) -> NDArray[np.bool_]:
         if self.things is None:
             return np.full(len(class_id), True)
-        return np.isin(class_id, list(self.things))
+        return np.isin(class_id, list(self.things)) | (class_id > NODATA)  # ids beyond those of classes are objects
 
 
 def _in_pixels(polygons: NDArray[Any], affine: Affine) -> Any:

@@ -69,6 +69,7 @@ class InferenceSpec(_Part):
     """How to compute: None leaves a value to the model's card or to the machine."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    backend: Literal["auto", "torch", "compile", "onnx", "openvino"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     threads: Annotated[int, Field(ge=1)] | None = None
@@ -149,7 +150,7 @@ class _Job(_Part):
 
 
 class PredictJob(_Job):
-    """Predict one scene. `model` is a packaged name or a bundle's path; without it the task's own model is taken.
+    """Predict one scene. `model` is a packaged name, a file or a hub's reference; without it the task's own is taken.
 
     `command` is what was typed for it, for the record.
     """
