@@ -1,0 +1,86 @@
+"""What is known of a foreign model, and the card that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from geoseg.core.classes import ClassSet
+
+_FLAGS = {
+    "architecture": "--architecture NAME (with --argument KEY=VALUE)",
+    "task": "--task NAME",
+    "bands": "--bands red,green,blue",
+    "resolution": "--resolution METRES",
+    "classes": "--classes background,building",
+    "value_range": "--value-range LOW,HIGH",
+    "mean": "--mean X,Y,...",
+    "std": "--std X,Y,...",
+    "license": "--license SPDX",
+}
+_USUAL = {"version": "1.0.0", "tile_size": 512, "overlap": 128, "divisor": 32}
+_RANGE = 2.0  # a network copes with pixels of half and of twice the size it learned from, about
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """Facts of a model's card; None where nothing is said. The names are those of the card.
+
+    `classes` may be names in the order of the channels: a class called "background" is what no object is made of.
+    """
+
+    name: str | None = None
+    version: str | None = None
+    task: str | None = None
+    kind: str | None = None
+    description: str | None = None
+    architecture: str | None = None
+    arguments: Mapping[str, Any] | None = None
+    bands: tuple[str, ...] | None = None
+    resolution: float | None = None
+    resolution_range: tuple[float, float] | None = None
+    dtype: str | None = None
+    value_range: tuple[float, float] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    classes: ClassSet | tuple[str, ...] | None = None
+    activation: str | None = None
+    threshold: float | None = None
+    tile_size: int | None = None
+    overlap: int | None = None
+    divisor: int | None = None
+    license: str | None = None
+    attribution: str | None = None
+    training_data: tuple[str, ...] | None = None
+    limits: str | None = None
+    source: str | None = None
+
+    def over(self, other: Hints) -> Hints:
+        """These facts, and those of `other` where these say nothing."""
+        return replace(other, **self.known())
+
+    def known(self) -> dict[str, Any]:
+        """The facts that are said, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What was read of a foreign model: `what` it is, the `facts` it says, and either weights or a file to run.
+
+    `weights` fit the network of `facts.architecture`; `container` is a file that is run as it is. `in_channels` and
+    `channels` count bands and outputs where that is known. `notes` are told to the user.
+    """
+
+    what: str
+    facts: Hints
+    weights: Mapping[str, Tensor] | None = None
+    container: Path | None = None
+    in_channels: int | None = None
+    channels: int | None = None
+    notes: tuple[str, ...] = ()
