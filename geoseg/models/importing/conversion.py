@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
-from geoseg.models.importing.detection import detect
-from geoseg.models.importing.facts import Hints
+from geoseg.models.importing import checkpoints
+from geoseg.models.importing.cards import card_of
+from geoseg.models.importing.detection import Form, form_of
+from geoseg.models.importing.facts import Found, Hints
+from geoseg.models.importing.tensors import refuse_pickle
+from geoseg.models.importing.writing import write_model
 
 _SILENT = Hints()
+Reader = Callable[[Path, Hints], Found]
 
 
 def import_model(path: Path, destination: Path, hints: Hints = _SILENT) -> ModelCard:
@@ -20,4 +28,36 @@ def import_model(path: Path, destination: Path, hints: Hints = _SILENT) -> Model
     damaged file, a pickle that wants to run code, weights that fit no architecture, facts that are missing (all are
     listed); WriteError when the destination cannot be written.
     """
-    raise ModelError(f"{path}: found {detect(path)}, which cannot be imported yet")
+    found = inspect(path, hints)
+    card = card_of(path, found, hints)
+    write_model(path, found, card, destination)
+    return card
+
+
+def inspect(path: Path, hints: Hints = _SILENT) -> Found:
+    """What the foreign file or folder at `path` holds. Raises ModelError as `import_model` does."""
+    form = form_of(path)
+    if form == Form.PICKLE:
+        refuse_pickle(path)
+    if form == Form.BUNDLE:
+        raise ModelError(f"{path}: found a geoseg bundle, which needs no import: use it as it is")
+    if form not in _READERS:
+        raise ModelError(f"{path}: found {form}, which cannot be imported")
+    return _READERS[form](path, hints)
+
+
+def check_sum(path: Path, expected: str) -> str:
+    """The SHA-256 of the file at `path`, in hexadecimal. Raises ModelError unless it is the `expected` one."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    if expected and found != expected.lower():
+        raise ModelError(f"{path}: found the checksum {found}, expected {expected}; fetch the file again")
+    return found
+
+
+_READERS: Mapping[Form, Reader] = MappingProxyType(
+    {Form.CHECKPOINT: checkpoints.read_checkpoint, Form.SAFETENSORS: checkpoints.read_safetensors}
+)

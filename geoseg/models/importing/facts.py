@@ -1,4 +1,4 @@
-"""What is known of a foreign model, and the card that is made of it."""
+"""What is known of a foreign model."""
 
 from __future__ import annotations
 
@@ -10,20 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from geoseg.core.classes import ClassSet
-
-_FLAGS = {
-    "architecture": "--architecture NAME (with --argument KEY=VALUE)",
-    "task": "--task NAME",
-    "bands": "--bands red,green,blue",
-    "resolution": "--resolution METRES",
-    "classes": "--classes background,building",
-    "value_range": "--value-range LOW,HIGH",
-    "mean": "--mean X,Y,...",
-    "std": "--std X,Y,...",
-    "license": "--license SPDX",
-}
-_USUAL = {"version": "1.0.0", "tile_size": 512, "overlap": 128, "divisor": 32}
-_RANGE = 2.0  # a network copes with pixels of half and of twice the size it learned from, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +59,8 @@ class Hints:
 class Found:
     """What was read of a foreign model: `what` it is, the `facts` it says, and either weights or a file to run.
 
-    `weights` fit the network of `facts.architecture`; `container` is a file that is run as it is. `in_channels` and
-    `channels` count bands and outputs where that is known. `notes` are told to the user.
+    `weights` are for the network of `facts.architecture`; `container` is a file that is run as it is. `in_channels` and
+    `channels` count bands and outputs where that is known. `unsaid` says why the architecture is not known.
     """
 
     what: str
@@ -83,4 +69,4 @@ class Found:
     container: Path | None = None
     in_channels: int | None = None
     channels: int | None = None
-    notes: tuple[str, ...] = ()
+    unsaid: str = ""

@@ -1,0 +1,56 @@
+"""A model's file, complete or absent: written into a folder beside its place, checked, and moved."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from geoseg.core.card import ModelCard
+from geoseg.errors import ModelError, WriteError
+from geoseg.models.bundle import save_bundle
+from geoseg.models.importing.facts import Found
+from geoseg.models.importing.tensors import infos
+from geoseg.models.network import check_fit, network_of, skeleton_of
+from geoseg.models.verification import verify
+
+
+def write_model(path: Path, found: Found, card: ModelCard, destination: Path) -> None:
+    """Write what was found with its card to `destination`, after every check of `geoseg models verify`.
+
+    Raises ModelError when the weights do not fit (tensor by tensor) or a check fails, WriteError when the file cannot
+    be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".import-", dir=destination.absolute().parent) as folder:
+            made = Path(folder) / destination.name
+            if found.weights is not None:
+                _write_bundle(path, found.weights, card, made)
+            else:
+                _write_container(found, card, made)
+            _check(path, made)
+            made.replace(destination)
+    except OSError as error:
+        raise WriteError(f"{destination}: the model cannot be written ({error.strerror or error})") from error
+
+
+def _write_bundle(path: Path, weights: Mapping[str, Tensor], card: ModelCard, made: Path) -> None:
+    check_fit(path, skeleton_of(card), infos(weights))
+    with torch.random.fork_rng(devices=[]):
+        module = network_of(card)
+    module.load_state_dict(dict(weights), strict=True)
+    save_bundle(made, module, card, half=False)
+
+
+def _write_container(found: Found, card: ModelCard, made: Path) -> None:
+    raise ModelError(f"{found.container}: files that are run as they are cannot be written yet")
+
+
+def _check(path: Path, made: Path) -> None:
+    for check in verify(made).checks:
+        if not check.passed:
+            detail = check.detail.replace(str(made), "it")
+            raise ModelError(f"{path}: what was made of it fails the check {check.name!r}: {detail}")
