@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,16 +12,19 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
+from geoseg.core.features import PolygonBatch
 from geoseg.core.protocols import Sink, Strip
 from geoseg.core.values import SCORE_UNIT
 from geoseg.io.outputs import Staging
 from geoseg.io.vector_sink import VectorOptions, VectorSink
 from geoseg.jobs.area import Area
 from geoseg.jobs.frame import Frame, Pixels
+from geoseg.jobs.gathering import Gathering
 from geoseg.jobs.grain import Grain
 from geoseg.jobs.naming import Naming
+from geoseg.jobs.objects import ObjectNaming, check_objects, coded
 from geoseg.jobs.product import Product
-from geoseg.vector.attributes import Named, ground_areas, measure, measure_lines
+from geoseg.vector.attributes import CONFIDENCE_DIGITS, Named, ground_areas, measure, measure_lines
 from geoseg.vector.drawing import Drawing, Pen
 from geoseg.vector.ground import Ground
 from geoseg.vector.lines.centerlines import LineSettings, LineTracer
@@ -74,12 +77,15 @@ def open_vectors(product: Product, source: str, target: Target) -> Drawn:
         kind=wanted.shape,
         source=source,
         classes=product.naming.fixed,
-        multi=wanted.connectivity == 8,
+        multi=wanted.connectivity == 8 or isinstance(product.naming, ObjectNaming),
     )
+    if isinstance(product.naming, ObjectNaming):
+        check_objects(wanted)
     sink = VectorSink(target.path, product.grid.crs, target.dst_crs, said)
     if wanted.shape == "lines":
         return LineOutlet(product, sink)
-    return PolygonOutlet(product, sink, Spool(target.path.parent, SPOOLED), target.threads)
+    outlet = ObjectOutlet if isinstance(product.naming, ObjectNaming) else PolygonOutlet
+    return outlet(product, sink, Spool(target.path.parent, SPOOLED), target.threads)
 
 
 @dataclass(slots=True)
@@ -155,7 +161,7 @@ class PolygonOutlet:
         if self._sieve is not None:
             self._trace(self._sieve.finish())
         self._pen.end()
-        self._waiting += [(self._rows, batch) for batch in self._polygonizer.finish()]
+        self._waiting += [(self._rows, batch) for batch in self._ended(self._polygonizer.finish(), last=True)]
         self._draw(self._rows)
 
     def commit(self) -> None:
@@ -173,18 +179,31 @@ class PolygonOutlet:
 
     def _trace(self, strips: Iterable[Pixels]) -> None:
         for class_ids, scores in strips:
-            self._pen.show(class_ids, scores)
+            self._show(class_ids, scores)
             self._rows += len(class_ids)
-            self._waiting += [(self._rows, batch) for batch in self._polygonizer.feed(class_ids, scores)]
+            ended = self._ended(self._polygonizer.feed(class_ids, scores), last=False)
+            self._waiting += [(self._rows, batch) for batch in ended]
             self._draw(self._rows - self._pen.ahead)
 
     def _draw(self, until: int) -> None:
         """Draw what ended before so many rows were shown."""
         while self._waiting and self._waiting[0][0] <= until:
             _, batch = self._waiting.popleft()
-            kept = self._large(self._pen.draw(tidy(batch, self._ground, self._tidy)))
-            inside = kept if self._area is None else self._area.polygons(kept)
-            self._put(inside.objects() if self._tidy.whole_groups else inside)
+            self._put(self._features(batch))
+
+    def _show(self, class_ids: NDArray[Any], scores: NDArray[np.uint8] | None) -> None:
+        """Look at the next rows, before their components end."""
+        self._pen.show(class_ids, scores)
+
+    def _ended(self, batches: list[RingBatch], *, last: bool) -> Iterable[RingBatch]:
+        """What can be drawn of the groups that have ended."""
+        return batches
+
+    def _features(self, batch: RingBatch) -> RawPolygons:
+        """The polygons that are written."""
+        kept = self._large(self._pen.draw(tidy(batch, self._ground, self._tidy)))
+        inside = kept if self._area is None else self._area.polygons(kept)
+        return inside.objects() if self._tidy.whole_groups else inside
 
     def _large(self, polygons: RawPolygons) -> RawPolygons:
         """The polygons that are large enough still, now that their outlines are drawn."""
@@ -197,9 +216,80 @@ class PolygonOutlet:
         return polygons.take(areas >= least)
 
     def _put(self, polygons: RawPolygons) -> None:
-        batch = measure(polygons, self._ground, named(polygons.class_id, self._product.naming))
+        batch = self._measured(polygons)
         self._totals.add(batch.class_name, batch.area_m2)
         self._sink.write(batch)
+
+    def _measured(self, polygons: RawPolygons) -> PolygonBatch:
+        return measure(polygons, self._ground, named(polygons.class_id, self._product.naming))
+
+
+class ObjectOutlet(PolygonOutlet):
+    """Does the same where objects are told apart: each is one feature, of all its parts.
+
+    Sizes are those of whole objects. A hole is filled where it holds nothing but background: what else lies in it may
+    be a part of an object that is kept.
+    """
+
+    def __init__(self, product: Product, sink: VectorSink, spool: Spool, threads: int) -> None:
+        """Write the product's polygons to `sink`. Raises SpecError for what cannot be done with objects."""
+        check_objects(product.postprocess)
+        super().__init__(product, sink, spool, threads)
+        self._naming = _objects_of(product).fresh()
+        self._gathering = Gathering(self._naming, self._ground, self._tidy.whole_groups)
+        self._least, blocks = self._tidy.min_area_m2, self._area if self._grouping == "adjoining" else None
+        self._tidy = replace(self._tidy, whole_groups=True)
+        self._blocks = None if blocks is None else replace(blocks, clip=False)
+        if self._area is not None:
+            self._area = replace(self._area, by_group=True, joined=True)
+
+    def write(self, strip: Strip) -> None:
+        """Take the next strip. Raises CutObjectError, WriteError."""
+        if strip.objects is not None:
+            self._naming.learn(strip.objects)
+            self._gathering.learn()
+        super().write(coded(strip))
+
+    @property
+    def _until(self) -> int:
+        """The last row of the scene of which all is known that ends there."""
+        return self._frame.sheet.origin[1] + self._rows - 2
+
+    def _show(self, class_ids: NDArray[Any], scores: NDArray[np.uint8] | None) -> None:
+        left, top = self._frame.sheet.origin
+        self._gathering.show(class_ids, (left, top + self._rows))
+        super()._show(class_ids, scores)
+
+    def _ended(self, batches: list[RingBatch], *, last: bool) -> Iterable[RingBatch]:
+        return self._gathering.arranged(batches, None if last else self._until)
+
+    def _features(self, batch: RingBatch) -> RawPolygons:
+        areas = self._gathering.areas(batch) if self._least > 0 else np.full(len(batch), np.inf)
+        large = batch.take(~(areas < self._least))  # what has no measure stays
+        self._gathering.drawing(batch)
+        drawn = self._pen.draw(tidy(large, self._ground, TidySettings(0.0, self._tidy.fill_holes_m2)))
+        if self._blocks is not None:
+            self._blocks.polygons(drawn)  # all of a block has to be known, which its objects do not tell
+        kept = self._large(self._gathering.joined(drawn))
+        inside = kept if self._area is None else self._gathering.features(self._area.polygons(kept))
+        return inside.objects()
+
+    def _draw(self, until: int) -> None:
+        super()._draw(until)
+        self._gathering.forget(self._until)
+
+    def _measured(self, polygons: RawPolygons) -> PolygonBatch:
+        batch = measure(polygons, self._ground, named(polygons.class_id, self._naming))
+        scores = self._naming.scores(polygons.class_id, batch.confidence)
+        return replace(batch, confidence=np.round(scores, CONFIDENCE_DIGITS))
+
+
+def _objects_of(product: Product) -> ObjectNaming:
+    if not isinstance(product.naming, ObjectNaming):
+        raise ValueError(
+            f"found a naming {type(product.naming).__name__}; expected ObjectNaming where there are objects"
+        )
+    return product.naming
 
 
 class LineOutlet:

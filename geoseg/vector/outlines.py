@@ -58,6 +58,24 @@ class RingBatch:
             group=counted(self.group[keep]),
         )
 
+    def reordered(self, order: NDArray[np.int64]) -> RingBatch:
+        """The components by their places, shape (component,), of which none is left out; groups stay together."""
+        rings = _within(self.polygon_offsets, order)
+        points = _within(self.ring_offsets, rings)
+        return RingBatch(
+            points=self.points[points],
+            node=self.node[points],
+            beside=self.beside[points],
+            ring_offsets=offsets(np.diff(self.ring_offsets)[rings]),
+            polygon_offsets=offsets(np.diff(self.polygon_offsets)[order]),
+            enclosed=self.enclosed[rings],
+            class_id=self.class_id[order],
+            pixels=self.pixels[order],
+            score_sum=self.score_sum[order],
+            touches_edge=self.touches_edge[order],
+            group=counted(self.group[order]),
+        )
+
     def without_rings(self, gone: NDArray[np.bool_]) -> RingBatch:
         """The same components without the rings that a mask (ring,) selects."""
         lengths = np.diff(self.ring_offsets)
@@ -164,6 +182,12 @@ def offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
     ends = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=ends[1:])
     return ends
+
+
+def _within(starts: NDArray[np.int64], runs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places in runs that begin at `starts`, one run after another in the order asked for."""
+    lengths = np.diff(starts)[runs]
+    return np.arange(int(lengths.sum())) + np.repeat(starts[runs] - offsets(lengths)[:-1], lengths)
 
 
 def summed(values: NDArray[np.float64], group: NDArray[np.int64], count: int) -> NDArray[np.float64]:
