@@ -1,0 +1,4 @@
+"""Networks that find objects. Importing this package registers them."""
+
+from geoseg.models.instance import mask2former as mask2former
+from geoseg.models.instance import mask_rcnn as mask_rcnn
