@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from torch.nn import functional
 
 from geoseg.core.card import ModelCard
 from geoseg.core.values import Normalisation
-from geoseg.errors import DeviceMemoryError, ModelError, ResourceError
+from geoseg.errors import DeviceMemoryError, ModelError, ResourceError, SpecError
 from geoseg.inference.device import DTYPES, Compute, device_memory, release, torch_settings
 from geoseg.inference.kernels import clear_invalid, normalise_chip
+from geoseg.models.answers import Answer
 
 # On a CPU one chip at a time is the fastest: the layers of a larger batch leave the caches.
 LARGEST_BATCH = {"cpu": 1, "mps": 8, "cuda": 64}
@@ -48,6 +49,35 @@ class Network:
         own = module if compute.device.type == "cpu" else copy.deepcopy(module)
         self._module = own.eval().to(compute.device)
         self._module.to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def answer(self, inputs: Tensor) -> Answer:
+        """The objects of each chip, for `inputs` (batch, band, y, x) float32, normalised; scores float32, too.
+
+        For instance and panoptic models. Raises SpecError with test-time augmentation, which averages scores: objects
+        have none in common; ModelError when the network's answer does not fit the card.
+        """
+        if self._augmentation != Augmentation():
+            raise SpecError(
+                f"model {self.card.name}: found test-time augmentation (--tta, --scales) with a model that finds "
+                "objects; it averages the scores of pixels: leave both out"
+            )
+        with device_memory(self.compute.device, f"with {inputs.shape[0]} chips of {tuple(inputs.shape[2:])}"):
+            answer = self._run(inputs)
+            if not isinstance(answer, Answer) or len(answer.objects) != len(inputs):
+                raise ModelError(
+                    f"model {self.card.name}: the network returned {type(answer).__name__} for {len(inputs)} chips; "
+                    "expected the objects of each chip; check it with `geoseg models verify`"
+                )
+            scores = None if answer.scores is None else answer.scores.float()
+            expected = (len(inputs), len(self.card.channel_ids), *inputs.shape[2:])
+            if self.card.kind == "panoptic" and (scores is None or tuple(scores.shape) != expected):
+                found = None if scores is None else tuple(scores.shape)
+                raise ModelError(
+                    f"model {self.card.name}: the network returned scores {found}; expected {expected}; check it with "
+                    "`geoseg models verify`"
+                )
+            return Answer([replace(o, scores=o.scores.float()) for o in answer.objects], scores)
 
     @torch.inference_mode()
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -85,11 +115,14 @@ class Network:
         return functional.interpolate(inputs, size, mode="bilinear", antialias=scale < 1)
 
     def _forward(self, inputs: Tensor) -> Tensor:
+        answer: Tensor = self._run(inputs)
+        return answer.float()
+
+    def _run(self, inputs: Tensor) -> Any:
         device, precision = self.compute.device, self.compute.precision
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=DTYPES[precision], enabled=precision != "fp32"):
-            answer: Tensor = self._module(inputs)
-        return answer.float()
+            return self._module(inputs)
 
     def _activate(self, logits: Tensor) -> Tensor:
         if self.card.activation == "softmax":

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError, WriteError
+from geoseg.models import containers
 from geoseg.models.header import CARD_KEY, CHECKSUM_KEY, BundleHeader, canonical, read_header
 from geoseg.models.network import check_fit, network_of, skeleton_of
 from geoseg.models.packaged import resolve
@@ -24,22 +25,31 @@ from geoseg.models.packaged import resolve
 class LoadedModel:
     """A network that is ready to predict: `module` is in eval mode, float32, on the CPU.
 
-    `sha256` is the checksum of the bundle's file: it identifies weights and card together.
+    `sha256` is the checksum of the model's file (with those beside it that belong to it): it identifies weights and
+    card together. `backend` is what the module runs on: "torch" for bundles, else the kind of file that it came in
+    ("onnx", "torchscript", "pt2", "openvino").
     """
 
     card: ModelCard
     module: nn.Module
     path: Path
     sha256: str
+    backend: str = "torch"
 
 
 def load_model(reference: str | Path) -> LoadedModel:
-    """The model that `reference` names: a packaged one ("buildings"), or a bundle's path.
+    """The model that `reference` names: a packaged one ("buildings"), or the path of a bundle or another container.
 
     Raises UnknownNameError or ModelError: no such model, a damaged file, weights that do not fit the card's
-    architecture (checked before memory for them is taken), or weights that are not finite.
+    architecture (checked before memory for them is taken), or weights that are not finite; MissingExtraError when the
+    runtime of a container is not installed.
     """
     path = resolve(reference)
+    container = containers.container_of(path)
+    if container is not None:
+        card = containers.read_card(path)
+        module = containers.load_module(path, card)
+        return LoadedModel(card, module, path.absolute(), containers.checksum(path), container)
     header = read_header(path)
     check_fit(path, skeleton_of(header.card), header.tensors)
     file_sum = checked_sum(header)

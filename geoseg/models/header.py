@@ -52,11 +52,14 @@ class BundleHeader:
 
 
 def read_card(path: str | Path) -> ModelCard:
-    """The card of the bundle at `path`; only the file's header is read.
+    """The card of the model at `path`, a bundle or another container; no weights are read.
 
-    Raises ModelError when the file is missing, no safetensors, damaged, without a card, or of a newer geoseg.
+    Raises ModelError when the file is missing, of no kind that is known, damaged, without a card, or of a newer geoseg.
     """
-    return read_header(path).card
+    from geoseg.models import containers
+
+    place = Path(path)
+    return read_header(place).card if containers.container_of(place) is None else containers.read_card(place)
 
 
 def read_header(path: str | Path) -> BundleHeader:
@@ -74,7 +77,7 @@ def read_header(path: str | Path) -> BundleHeader:
     tensors = {name: _tensor(place, name, value) for name, value in values.items() if name != "__metadata__"}
     return BundleHeader(
         path=place,
-        card=_card(place, metadata[CARD_KEY]),
+        card=parse_card(place, metadata[CARD_KEY]),
         tensors=tensors,
         checksum=None if checksum is None else str(checksum),
         canonical=canonical(values),
@@ -129,7 +132,8 @@ def _tensor(path: Path, name: str, value: Any) -> TensorInfo:
     return TensorInfo(dtype, shape)
 
 
-def _card(path: Path, text: Any) -> ModelCard:
+def parse_card(path: Path, text: Any) -> ModelCard:
+    """The card in a JSON text that was found in `path`. Raises ModelError: no text, no JSON, not valid, too new."""
     if not isinstance(text, str):
         raise ModelError(f"{path}: found a card that is no text; {_DAMAGED}")
     values = _json(path, text, "card")
