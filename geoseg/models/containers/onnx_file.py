@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -26,7 +27,7 @@ from geoseg.models.settings import Settings
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 _QUIET = 3  # errors only
 _FAULTS = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile", "NoModel", "NotImplemented")
-_ACCELERATED = {"cuda": ("CUDAExecutionProvider",), "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider")}
+_CUDA, _TENSORRT, _OPENVINO, _CPU = (f"{name}ExecutionProvider" for name in ("CUDA", "Tensorrt", "OpenVINO", "CPU"))
 
 
 def card_text(path: Path) -> str | None:
@@ -78,12 +79,11 @@ def load(path: Path, card: ModelCard) -> Session:
 class OnnxSession(Session):
     """A model in ONNX Runtime, in the precision of its file."""
 
-    def __init__(self, path: Path, card: ModelCard, settings: Settings, accelerator: str = "cuda") -> None:
-        """Open the file; `accelerator` ("cuda", "tensorrt") says which provider a CUDA device means."""
+    def __init__(self, path: Path, card: ModelCard, settings: Settings) -> None:
+        """Open the file. On a CUDA device TensorRT runs what it can, where it is installed."""
         super().__init__(path, card, settings)
-        self._accelerator = accelerator
         parts(path)
-        self._session = _session(path, settings, accelerator)
+        self._session = _session(path, settings)
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _DTYPES:
             listed = ", ".join(f"{i.name}: {i.type}" for i in inputs)
@@ -95,7 +95,7 @@ class OnnxSession(Session):
     def settled(self, settings: Settings) -> OnnxSession:
         """The same model with other threads, or on another device."""
         same = (settings.device, settings.thread_count) == (self.settings.device, self.settings.thread_count)
-        return self if same else OnnxSession(self.path, self.card, settings, self._accelerator)
+        return self if same else OnnxSession(self.path, self.card, settings)
 
     def run(self, chips: NDArray[Any]) -> Sequence[NDArray[Any]]:
         """All outputs for one batch."""
@@ -123,13 +123,13 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def _session(path: Path, settings: Settings, accelerator: str) -> Any:
+def _session(path: Path, settings: Settings) -> Any:
     package = runtime()
     options = package.SessionOptions()
     options.intra_op_num_threads = settings.thread_count
     options.inter_op_num_threads = 1
     options.log_severity_level = _QUIET
-    providers = _providers(settings, accelerator, package.get_available_providers())
+    providers = _providers(settings, package.get_available_providers())
     try:
         return package.InferenceSession(path, options, providers=providers)
     except _faults() as error:
@@ -139,17 +139,18 @@ def _session(path: Path, settings: Settings, accelerator: str) -> Any:
         ) from error
 
 
-def _providers(settings: Settings, accelerator: str, available: Sequence[str]) -> list[Any]:
-    own = [name for name in ("OpenVINOExecutionProvider",) if name in available]
+def _providers(settings: Settings, available: Sequence[str]) -> list[Any]:
+    """The runtime's providers for a device, the best first; it hands on to the next what one cannot do."""
     if settings.device.type == "cpu":
-        return [*own, "CPUExecutionProvider"]
-    wanted = [name for name in _ACCELERATED[accelerator] if name in available]
-    if settings.device.type != "cuda" or _ACCELERATED[accelerator][0] not in available:
+        return [name for name in (_OPENVINO, _CPU) if name in available]
+    if settings.device.type != "cuda" or _CUDA not in available:
         raise ResourceError(
-            f"device {settings.device}: found the ONNX Runtime providers {', '.join(available)}; expected "
-            f"{_ACCELERATED[accelerator][0]}: install onnxruntime-gpu in place of onnxruntime, or choose --device cpu"
+            f"device {settings.device}: found the ONNX Runtime providers {', '.join(available)}; expected {_CUDA}: "
+            "install onnxruntime-gpu in place of onnxruntime, or choose --device cpu"
         )
-    return [*((name, {"device_id": settings.device.index or 0}) for name in wanted), "CPUExecutionProvider"]
+    tensorrt = _TENSORRT in available and importlib.util.find_spec("tensorrt") is not None
+    number = {"device_id": settings.device.index or 0}
+    return [*((name, number) for name in ([_TENSORRT, _CUDA] if tensorrt else [_CUDA])), _CPU]
 
 
 def _faults() -> tuple[type[Exception], ...]:

@@ -47,11 +47,14 @@ def script(path: Path) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the format is old; files in it are plenty
             read: Any = torch.jit.load  # untyped
-            return read(str(path), map_location="cpu").eval().requires_grad_(False)
+            module = read(str(path), map_location="cpu").eval()
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(
             f"{path}: the TorchScript model cannot be read ({str(error)[:300]}); fetch or export it again"
         ) from error
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return module
 
 
 def check_code(path: Path) -> None:
