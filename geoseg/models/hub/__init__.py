@@ -1,6 +1,6 @@
 """Weights from where the field keeps them, in a checksummed cache.
 
-Names are imported when they are first used: a resolved reference costs nothing more than looking into the cache.
+Names are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geoseg.models.hub.fetching import fetch as fetch
+    from geoseg.models.hub.licences import Licence as Licence
+    from geoseg.models.hub.licences import licence_of as licence_of
+    from geoseg.models.hub.pulling import Pulled as Pulled
+    from geoseg.models.hub.pulling import cached as cached
+    from geoseg.models.hub.pulling import pull as pull
 
-_PUBLIC = {"fetch": "geoseg.models.hub.fetching"}
+_MODULES = {"fetching": ("fetch",), "licences": ("Licence", "licence_of"), "pulling": ("Pulled", "cached", "pull")}
+_PUBLIC = {name: f"geoseg.models.hub.{module}" for module, listed in _MODULES.items() for name in listed}
 __all__ = [*sorted(_PUBLIC)]
 
 

@@ -1,0 +1,58 @@
+"""What stands for a model that is somewhere else: `scheme:rest`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from geoseg.errors import ModelError, UnknownNameError
+
+SCHEMES: Mapping[str, str] = MappingProxyType(
+    {
+        "https": "https://host/model.safetensors#sha256=...",
+        "http": "http://host/model.safetensors#sha256=...",
+        "hf": "hf:owner/repository[@revision][:file]",
+        "torchgeo": "torchgeo:Unet_Weights.SENTINEL2_3CLASS_FTW",
+        "torchvision": "torchvision:MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1",
+        "mlm": "mlm:item.json, or mlm:https://host/item.json (a STAC item)",
+    }
+)
+_FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # two letters at least: C: is a drive
+_SUM = re.compile(r"(.*?)#sha256[=:]([0-9A-Fa-f]*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model somewhere else: which kind of place, where in it, and its checksum where the reference carries one."""
+
+    scheme: str
+    rest: str
+    sha256: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The reference as it is written and remembered, without the checksum."""
+        return f"{self.scheme}:{self.rest}"
+
+
+def parse(text: str) -> Reference | None:
+    """The reference that `text` is, or None for a word or a path.
+
+    Raises UnknownNameError for a scheme that is none, ModelError for a scheme with nothing behind it.
+    """
+    form = _FORM.fullmatch(text.strip())
+    if form is None:
+        return None
+    scheme, rest = form[1].lower(), form[2]
+    if scheme not in SCHEMES:
+        raise UnknownNameError("kind of reference", f"{form[1]}:", [f"{name}:" for name in SCHEMES])
+    carried = _SUM.fullmatch(rest)
+    if scheme in ("hf", "torchgeo", "torchvision"):
+        rest = rest.removeprefix("//")
+    if carried:
+        rest = rest.partition("#")[0]
+    if not rest.strip("/"):
+        raise ModelError(f"{text}: found nothing behind {scheme}:; expected {SCHEMES[scheme]}")
+    return Reference(scheme, rest, carried[2].lower() if carried else None)
