@@ -32,9 +32,9 @@ _LARGEST = 65536  # channels, rates and sizes: a larger number is an attack or a
 class Architecture:
     """A network that can be built by name: its kind, its paper, and the options that its builder takes.
 
-    `encoder` is the default one; None says that there is no encoder to choose. `encoders` are those to choose from;
-    empty stands for all of smp and timm. `licence` is the SPDX expression of the code that is assembled, as it is by
-    default; `extra` the extra of geoseg that has to be installed, if any.
+    `encoder` is the default one; None says that there is none to choose, or that the default follows from an option.
+    `encoders` are those to choose from; empty stands for all of smp and timm. `licence` is the SPDX expression of the
+    code that is assembled, as it is by default; `extra` the extra of geoseg that has to be installed, if any.
     """
 
     name: str
@@ -50,6 +50,11 @@ class Architecture:
     def options(self) -> tuple[str, ...]:
         """Names of the keyword options, without encoder, in_channels, classes and things."""
         return tuple(p for p in inspect.signature(self.build).parameters if p not in OWN)
+
+    @property
+    def takes_encoder(self) -> bool:
+        """Whether there is an encoder to choose."""
+        return "encoder" in inspect.signature(self.build).parameters
 
     @property
     def description(self) -> str:
@@ -167,14 +172,12 @@ def _arguments(found: Architecture, encoder: str | None, options: Mapping[str, A
     """The builder's options, and its encoder where it has one to choose. Raises as `create_model` does."""
     arguments = {key: _plain(found.name, key, value) for key, value in options.items()}
     _check_options(found, arguments)
-    if found.encoder is None:
-        if encoder is not None:
-            raise ModelError(
-                f"{found.name}: found encoder {encoder!r}, but this architecture has none to choose; leave it out"
-            )
-        return arguments
-    arguments["encoder"] = _known_encoder(found.encoder if encoder is None else encoder, found.encoders)
-    return arguments
+    if encoder is not None and not found.takes_encoder:
+        raise ModelError(
+            f"{found.name}: found encoder {encoder!r}, but this architecture has none to choose; leave it out"
+        )
+    chosen = found.encoder if encoder is None else encoder
+    return arguments if chosen is None else {**arguments, "encoder": _known_encoder(chosen, found.encoders)}
 
 
 def _check_count(what: str, value: Any) -> None:
@@ -191,7 +194,13 @@ def _check_options(found: Architecture, given: Mapping[str, Any]) -> None:
 
 
 def _plain(name: str, key: str, value: Any) -> Any:
-    """`value` when it is a number, a word, None or a short list of those (then as a tuple), as JSON carries them."""
+    """`value` when it is a number, a word, None, a short list of those (then as a tuple), or such values by name."""
+    if isinstance(value, Mapping) and len(value) <= _LONGEST and all(isinstance(inner, str) for inner in value):
+        return {inner: _listed(name, f"{key}.{inner}", v) for inner, v in value.items()}
+    return _listed(name, key, value)
+
+
+def _listed(name: str, key: str, value: Any) -> Any:
     if isinstance(value, (list, tuple)) and len(value) <= _LONGEST:
         return tuple(_scalar(name, key, v) for v in value)
     return _scalar(name, key, value)
@@ -216,8 +225,9 @@ def _known_encoder(name: Any, own: Sequence[str]) -> str:
     if not isinstance(name, str):
         raise ModelError(f"found encoder {name!r}; expected a name such as 'resnet34' or 'tu-convnext_tiny'")
     if own:
-        if name in own:
-            return name
+        for written in (name, f"tu-{name}"):
+            if written in own:
+                return written
         raise UnknownNameError("encoder", name, own)
     from segmentation_models_pytorch.encoders import get_encoder_names
     from timm import is_model, list_models
