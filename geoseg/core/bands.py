@@ -1,7 +1,8 @@
 """Names of bands: one vocabulary for models and scenes, and the matching of one with the other.
 
-The vocabulary is that of the STAC electro-optical extension's common names, with `pan`, `vv`, `vh`, `hh` and `hv`. A
-model that eats several dates names its bands with the date's number: `red@1`, `red@2`.
+The vocabulary is that of the STAC electro-optical extension's common names, with `pan`, `vv`, `vh`, `hh` and `hv`,
+`lwirhigh` (Landsat 7's thermal band at high gain) and `ndvi`. A model that eats several dates names its bands with the
+date's number, counted from 1: `red@1`, `red@2`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from geoseg.errors import BandError, UnknownNameError
 COMMON = (
     "coastal", "blue", "green", "yellow", "red", "rededge", "rededge071", "rededge075", "rededge078", "nir", "nir08",
     "nir09", "cirrus", "swir16", "swir22", "lwir", "lwir11", "lwir12", "pan", "vv", "vh", "hh", "hv",
+    "lwirhigh", "ndvi",
 )  # fmt: skip
 
 _SYNONYMS = {
@@ -23,6 +25,7 @@ _SYNONYMS = {
     "coastal aerosol": "coastal",
     "aerosol": "coastal", "red edge": "rededge", "red-edge": "rededge", "swir1": "swir16", "swir2": "swir22",
     "swir 1": "swir16", "swir 2": "swir22", "narrow nir": "nir08", "water vapour": "nir09", "thermal": "lwir",
+    "b6 vcid 1": "lwir", "b6 vcid 2": "lwirhigh",
 }  # fmt: skip
 
 _SENTINEL_2 = {
@@ -52,15 +55,18 @@ SENSORS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 def common_name(text: str | None, sensor: str | None = None) -> str | None:
     """The common name that a band's description stands for, or None when it stands for none.
 
-    Numbers such as `B04` mean different things to different satellites: they are read only when `sensor` is given.
-    Raises UnknownNameError for an unknown sensor.
+    Numbers such as `B04` mean different things to different satellites: they are read only when `sensor` is given. A
+    date is a whole number from 1. Raises UnknownNameError for an unknown sensor.
     """
     if sensor is not None and sensor not in SENSORS:
         raise UnknownNameError("sensor", sensor, SENSORS)
     if not text:
         return None
     base, at, date = text.strip().lower().replace("_", " ").partition("@")
-    base = _SYNONYMS.get(base, base).replace(" ", "")
+    date = date.strip().lstrip("0")
+    if at and not (date.isascii() and date.isdigit()):
+        return None
+    base = _SYNONYMS.get(base.strip(), base).replace(" ", "")
     if base not in COMMON:
         number = re.fullmatch(r"(?:sr)?(?:band|b)0*(\d+a?)", base)
         found = SENSORS[sensor].get(f"b{number[1]}") if sensor and number else None
@@ -68,6 +74,21 @@ def common_name(text: str | None, sensor: str | None = None) -> str | None:
             return None
         base = found
     return base + at + date
+
+
+def undated(name: str) -> str:
+    """The band's name without the date that a model of several dates adds: `red` for `red@2`."""
+    return name.partition("@")[0]
+
+
+def dated(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, those that stand more than once with the number of their date: red, red become red@1, red@2."""
+    counts: dict[str, int] = {}
+    numbered = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        numbered.append(f"{name}@{counts[name]}" if list(names).count(name) > 1 else name)
+    return tuple(numbered)
 
 
 def match(wanted: Sequence[str], available: Sequence[str | None], scene: str) -> tuple[int, ...]:
@@ -82,9 +103,12 @@ def match(wanted: Sequence[str], available: Sequence[str | None], scene: str) ->
             f"{scene}: found {len(available)} band(s) ({listed}); the model eats {len(wanted)}: {', '.join(wanted)}; "
             "choose a model for such imagery, or add the missing bands with --band NAME=FILE"
         )
+    names = "name them with --band-names"
+    if any("@" in name for name in wanted):
+        names += f" and the number of their date ({wanted[0]}), or give a file for each (--band {wanted[0]}=FILE)"
     remedy = (
         f"choose them in the model's order with --bidx (for instance --bidx {numbers}), "
-        "name them with --band-names, or say what took the picture with --sensor"
+        f"{names}, or say what took the picture with --sensor"
     )
     missing = [name for name in wanted if name not in available]
     if missing:
