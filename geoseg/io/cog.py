@@ -81,21 +81,26 @@ def _check_option(name: str, value: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a band says of itself: `scale` from stored to real value, `colours` by value, `resampling` of overviews."""
+    """What the bands say of themselves, one name each, and how they are stored.
 
-    description: str
+    `scale` leads from stored to real values, `colours` are by value, `resampling` is that of overviews.
+    """
+
+    names: tuple[str, ...]
     resampling: str
     scale: float = 1.0
     colours: Mapping[int, tuple[int, int, int]] | None = None
+    dtype: str = "uint8"
+    nodata: int = NODATA
 
     @property
     def warping(self) -> Resampling:
         """How pixels go to another grid."""
-        return Resampling.nearest if self.colours is not None else Resampling.bilinear
+        return Resampling.nearest if self.resampling == "NEAREST" else Resampling.bilinear
 
 
 class CogWriter:
-    """One uint8 band with nodata 255, written row by row; under its final name only after `commit`."""
+    """Bands of whole numbers, written row by row; under their final name only after `commit`."""
 
     def __init__(self, path: str | Path, grid: GeoBox, look: Look, options: RasterOptions) -> None:
         """Open the temporary file. Raises OutputError where the folder cannot be written to."""
@@ -109,10 +114,10 @@ class CogWriter:
             raise
 
     def _open(self, name: str, grid: GeoBox) -> RowFile:
-        return RowFile(self._staging.scratch(self._path, name), self._named, grid)
+        return RowFile(self._staging.scratch(self._path, name), self._named, grid, self._look)
 
-    def write(self, y: Span, values: NDArray[np.uint8]) -> None:
-        """Take the next rows, (y, x) uint8. Raises WriteError."""
+    def write(self, y: Span, values: NDArray[Any]) -> None:
+        """Take the next rows, (band, y, x) of the look's dtype. Raises WriteError."""
         self._rows.write(y, values)
 
     def commit(self) -> None:
@@ -120,7 +125,7 @@ class CogWriter:
         try:
             with session(COMMIT_CACHE), _gdal(self._named):
                 rows = self._rows
-                rows.finish(self._look, self._options)
+                rows.finish(self._options)
                 if self._options.target is not None:
                     rows = self._warped(rows, self._options.target)
                 self._translate(rows.path)
@@ -135,7 +140,7 @@ class CogWriter:
         try:
             for y, values in warped_rows(rows.path, target, self._look.warping):
                 warped.write(y, values)
-            warped.finish(self._look, self._options)
+            warped.finish(self._options)
         except BaseException:
             warped.close()
             raise
@@ -163,54 +168,57 @@ class CogWriter:
 class RowFile:
     """A temporary GeoTIFF that takes rows of any height, in order, and compresses each block once."""
 
-    def __init__(self, path: Path, final: Path, grid: GeoBox) -> None:
+    def __init__(self, path: Path, final: Path, grid: GeoBox, look: Look) -> None:
         """Create the file; `final` is the name that errors tell."""
-        self.path, self._final = path, final
+        self.path, self._final, self._look = path, final, look
         self._height, self._width = grid.shape
         self._next = 0
-        self._partial = np.empty((ROWS, self._width), np.uint8)
+        count = len(look.names)
+        self._partial = np.empty((count, ROWS, self._width), look.dtype)
         place = grid_profile(grid)
         # zstd's fastest level costs less than the bytes that it saves
         with _gdal(final):
             self._file = open_raster(
-                path, "w", driver="GTiff", count=1, dtype="uint8", nodata=NODATA, blockysize=ROWS, bigtiff="IF_SAFER",
-                compress="zstd", zstd_level=1, sparse_ok=False, **place,
+                path, "w", driver="GTiff", count=count, dtype=look.dtype, nodata=look.nodata, blockysize=ROWS,
+                bigtiff="IF_SAFER", compress="zstd", zstd_level=1, sparse_ok=False, **place,
             )  # fmt: skip
 
-    def write(self, y: Span, values: NDArray[np.uint8]) -> None:
-        """Take rows `y`, values (y, x) uint8. Raises WriteError, also for rows out of order or of another shape."""
-        if y.start != self._next or y.stop > self._height or values.shape != (y.size, self._width):
+    def write(self, y: Span, values: NDArray[Any]) -> None:
+        """Take rows `y`, values (band, y, x). Raises WriteError, also for rows out of order or of another shape."""
+        expected = (len(self._look.names), y.size, self._width)
+        if y.start != self._next or y.stop > self._height or values.shape != expected:
             raise WriteError(
                 f"{self._final}: found rows {y.start} to {y.stop} of shape {values.shape}; expected rows from "
                 f"{self._next} on, {self._width} wide, up to {self._height}; please report this fault"
             )
         with _gdal(self._final):
             while self._next < y.stop:
-                self._take(values[self._next - y.start :])
+                self._take(values[:, self._next - y.start :])
 
-    def _take(self, values: NDArray[np.uint8]) -> None:
+    def _take(self, values: NDArray[Any]) -> None:
         """The part of `values`, which begin at the next row, that lies in the next row's block."""
         begin = self._next // ROWS * ROWS
         end = min(begin + ROWS, self._height)
-        part = values[: end - self._next]
-        after = self._next + len(part)
-        if len(part) < end - begin:
-            self._partial[self._next - begin : after - begin] = part
-            part = self._partial[: end - begin]
+        part = values[:, : end - self._next]
+        after = self._next + part.shape[1]
+        if part.shape[1] < end - begin:
+            self._partial[:, self._next - begin : after - begin] = part
+            part = self._partial[:, : end - begin]
         if after == end:
-            self._file.write(part, 1, window=Window(0, begin, self._width, end - begin))
+            self._file.write(part, window=Window(0, begin, self._width, end - begin))
         self._next = after
 
-    def finish(self, look: Look, options: RasterOptions) -> None:
-        """Add what the band says of itself, close the file, and make sure that every block is on the disk."""
+    def finish(self, options: RasterOptions) -> None:
+        """Add what the bands say of themselves, close the file, and make sure that every block is on the disk."""
         if self._next < self._height:
             raise WriteError(
                 f"{self._final}: only {self._next} of {self._height} rows were written; the job is incomplete"
             )
-        self._file.set_band_description(1, look.description)
+        look = self._look
+        self._file.descriptions = look.names
         self._file.update_tags(**{key: str(value) for key, value in options.metadata.items()})
         if look.scale != 1:
-            self._file.scales = (look.scale,)
+            self._file.scales = (look.scale,) * len(look.names)
         if look.colours is not None:
             self._file.write_colormap(1, dict(look.colours))
         self.close()
@@ -235,8 +243,8 @@ def grid_profile(grid: GeoBox) -> dict[str, Any]:
     return profile
 
 
-def warped_rows(source: Path, grid: GeoBox, resampling: Resampling) -> Iterator[tuple[Span, NDArray[np.uint8]]]:
-    """The raster's one band on another grid of the same CRS, some rows at a time, (y, x) uint8, nodata 255.
+def warped_rows(source: Path, grid: GeoBox, resampling: Resampling) -> Iterator[tuple[Span, NDArray[Any]]]:
+    """The raster's bands on another grid of the same CRS, some rows at a time, (band, y, x) of its dtype.
 
     Going to coarser pixels, `resampling` other than nearest becomes an average. The result does not depend on how the
     rows are cut.
@@ -250,17 +258,17 @@ def warped_rows(source: Path, grid: GeoBox, resampling: Resampling) -> Iterator[
             yield from _gdal_rows(raster, grid, resampling)
 
 
-def _nearest_rows(raster: Any, grid: GeoBox, relation: Affine) -> Iterator[tuple[Span, NDArray[np.uint8]]]:
+def _nearest_rows(raster: Any, grid: GeoBox, relation: Affine) -> Iterator[tuple[Span, NDArray[Any]]]:
     """Nearest pixels where both grids have the same directions: by index, so that ties always go the same way."""
     rows, outside_rows = _nearest(grid.shape[0], relation.e, relation.f, raster.height)
     columns, outside_columns = _nearest(grid.shape[1], relation.a, relation.c, raster.width)
     for y in _spans(grid.shape[0]):
         wanted = rows[y.start : y.stop]
         first, last = int(wanted.min()), int(wanted.max())
-        values = raster.read(1, window=Window(0, first, raster.width, last - first + 1))
-        taken = values[wanted - first][:, columns]
-        taken[outside_rows[y.start : y.stop]] = NODATA
-        taken[:, outside_columns] = NODATA
+        values = raster.read(window=Window(0, first, raster.width, last - first + 1))
+        taken = values[:, wanted - first][:, :, columns]
+        taken[:, outside_rows[y.start : y.stop]] = raster.nodata
+        taken[:, :, outside_columns] = raster.nodata
         yield y, taken
 
 
@@ -274,7 +282,7 @@ def _nearest(count: int, scale: float, offset: float, size: int) -> tuple[NDArra
     return np.clip(pixels, 0, size - 1), (pixels < 0) | (pixels >= size)
 
 
-def _gdal_rows(raster: Any, grid: GeoBox, resampling: Resampling) -> Iterator[tuple[Span, NDArray[np.uint8]]]:
+def _gdal_rows(raster: Any, grid: GeoBox, resampling: Resampling) -> Iterator[tuple[Span, NDArray[Any]]]:
     """Rows out of a WarpedVRT; its scale is fixed, since GDAL otherwise guesses it from each piece."""
     height, width = grid.shape
     crs = raster.crs or rasterio.CRS.from_epsg(3857)  # any will do: both sides have the same
@@ -283,10 +291,10 @@ def _gdal_rows(raster: Any, grid: GeoBox, resampling: Resampling) -> Iterator[tu
         resampling = Resampling.average
     with WarpedVRT(
         raster, src_crs=crs, crs=crs, transform=grid.affine, width=width, height=height, resampling=resampling,
-        src_nodata=NODATA, nodata=NODATA, XSCALE=repr(ratios[0]), YSCALE=repr(ratios[1]),
+        src_nodata=raster.nodata, nodata=raster.nodata, XSCALE=repr(ratios[0]), YSCALE=repr(ratios[1]),
     ) as warped:  # fmt: skip
         for y in _spans(height):
-            yield y, warped.read(1, window=Window(0, y.start, width, y.size))
+            yield y, warped.read(window=Window(0, y.start, width, y.size))
 
 
 def _spans(height: int) -> Iterator[Span]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,10 @@ class Window:
         return cls(grid, block, area, y.clip(block.y), x.clip(block.x))
 
     def take(self, strip: Strip) -> Strip | None:
-        """The strip's part of the window, its rows counted from the window's first; None when it has none."""
+        """The strip's part of the window, its rows counted from the window's first; None when it has none.
+
+        Outside the area there is no object; the table is left out, for it tells of objects that the window may cut.
+        """
         rows = strip.y.clip(self.y)
         if not (rows.size and strip.y.start < self.y.stop and strip.y.stop > self.y.start):
             return None
@@ -55,11 +59,13 @@ class Window:
         )
         inside = None if self.area is None else self.area.mask(self.grid, rows, self.x)
 
-        def masked(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            return values[part] if inside is None else np.where(inside, values[part], np.uint8(NODATA))
+        def masked(values: NDArray[Any], outside: int) -> NDArray[Any]:
+            return values[part] if inside is None else np.where(inside, values[part], values.dtype.type(outside))
 
         moved = Span(rows.start - self.y.start, rows.stop - self.y.start)
-        return Strip(moved, masked(strip.class_ids), None if strip.scores is None else masked(strip.scores))
+        scores = None if strip.scores is None else masked(strip.scores, NODATA)
+        instances = None if strip.instance_ids is None else masked(strip.instance_ids, 0)
+        return Strip(moved, masked(strip.class_ids, NODATA), scores, instances)
 
 
 class WindowSink:

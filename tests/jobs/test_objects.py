@@ -8,16 +8,20 @@ import rasterio.features
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
 
+import geoseg
 from geoseg.core.protocols import ObjectTable, Strip
-from geoseg.core.tiling import Span
+from geoseg.core.tiling import Span, Tiling
 from geoseg.errors import SpecError
+from geoseg.io.raster_sink import PanopticRasterSink, RasterOptions
 from geoseg.io.region import RegionMask
 from geoseg.jobs.area import CutObjectError
 from geoseg.jobs.gathering import Gathering
 from geoseg.jobs.objects import ObjectNaming, coded
+from geoseg.jobs.window import Window
 from geoseg.vector.ground import Ground
-from tests.jobs.panoptic import CLASSES, HALF_METRE, numbered, painted, vectors
+from tests.jobs.panoptic import CLASSES, HALF_METRE, numbered, painted, strips, vectors
 
 SIMPLE = {"outline": "simplify", "simplify_m": 0.8}
 SQUARE = {"outline": "square", "simplify_m": 1.0}
@@ -241,3 +245,30 @@ def test_an_object_that_reaches_the_rim_of_what_is_known_asks_for_more(tmp_path)
     frame = vectors(tmp_path / "b.gpkg", *scene, area=wanted, region=area(0, 0, 20, 20), complete=False)
     assert frame.instance_id.tolist() == [2]
     assert not frame.touches_edge.any()
+
+
+def test_a_raster_of_objects_gives_them_back(tmp_path):
+    classes, ids, table = cross()
+    sink = PanopticRasterSink(tmp_path / "a.tif", GeoBox(ids.shape, HALF_METRE, "EPSG:32633"), CLASSES, RasterOptions())
+    for strip in strips(classes, ids, table, (7,)):
+        sink.write(strip)
+    sink.commit()
+    with geoseg.vectorize(tmp_path / "a.tif", options={"mask": {"bidx": 2, "instances": True}}) as result:
+        found = result.polygons()
+    assert np.array_equal(burnt(found, ids.shape), ids)
+    assert sorted(found.instance_id) == [1, 2, 2, 3], "parts that nothing joins are features of one number"
+
+
+def test_a_window_takes_objects_with_it():
+    classes, ids, table = cross()
+    grid = GeoBox(ids.shape, HALF_METRE, "EPSG:32633")
+    block = Tiling.over(ids.shape, 24, 0).whole()
+    window = Window.of(grid, block, area(6, 5, 12, 8))
+    (strip,) = strips(classes, ids, table, (20,))
+    taken = window.take(strip)
+    assert taken.y == Span(0, taken.instance_ids.shape[0])
+    inside = area(6, 5, 12, 8).mask(grid, window.y, window.x)
+    part = np.s_[window.y.start : window.y.stop, window.x.start : window.x.stop]
+    assert np.array_equal(taken.instance_ids, np.where(inside, ids[part], 0))
+    assert np.array_equal(taken.class_ids, np.where(inside, classes[part], 255))
+    assert taken.instance_ids.dtype == np.int32
