@@ -87,7 +87,7 @@ def _colour(number: int, ground: bool) -> str:
 
 def _check_complete(path: Path, found: Found, facts: Hints) -> None:
     known = facts.known()
-    needed = [name for name in _FLAGS if name != "architecture" or found.container is None]
+    needed = [name for name in _FLAGS if name != "architecture" or found.attach is None]
     missing = [_FLAGS[name] for name in needed if name not in known]
     if missing:
         counts = [

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
-from geoseg.models.importing import checkpoints
+from geoseg.models.importing import checkpoints, graphs, scripts
 from geoseg.models.importing.cards import card_of
 from geoseg.models.importing.detection import Form, form_of
 from geoseg.models.importing.facts import Found, Hints
@@ -59,5 +59,11 @@ def check_sum(path: Path, expected: str) -> str:
 
 
 _READERS: Mapping[Form, Reader] = MappingProxyType(
-    {Form.CHECKPOINT: checkpoints.read_checkpoint, Form.SAFETENSORS: checkpoints.read_safetensors}
+    {
+        Form.CHECKPOINT: checkpoints.read_checkpoint,
+        Form.SAFETENSORS: checkpoints.read_safetensors,
+        Form.TORCHSCRIPT: scripts.read_torchscript,
+        Form.ONNX: graphs.read_onnx,
+        Form.DEEPNESS: graphs.read_deepness,
+    }
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from geoseg.core.card import ModelCard
 from geoseg.core.classes import ClassSet
 
 
@@ -57,16 +58,17 @@ class Hints:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What was read of a foreign model: `what` it is, the `facts` it says, and either weights or a file to run.
+    """What was read of a foreign model: `what` it is, the `facts` it says, and either weights or a way to write it.
 
-    `weights` are for the network of `facts.architecture`; `container` is a file that is run as it is. `in_channels` and
-    `channels` count bands and outputs where that is known. `unsaid` says why the architecture is not known.
+    `weights` are for the network of `facts.architecture`; `attach` writes a file that is run as it is, with a card
+    inside. `in_channels` and `channels` count bands and outputs where that is known. `unsaid` says why the architecture
+    is not known.
     """
 
     what: str
     facts: Hints
     weights: Mapping[str, Tensor] | None = None
-    container: Path | None = None
+    attach: Callable[[ModelCard, Path], None] | None = None
     in_channels: int | None = None
     channels: int | None = None
     unsaid: str = ""

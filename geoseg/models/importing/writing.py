@@ -27,10 +27,10 @@ def write_model(path: Path, found: Found, card: ModelCard, destination: Path) ->
     try:
         with tempfile.TemporaryDirectory(prefix=".import-", dir=destination.absolute().parent) as folder:
             made = Path(folder) / destination.name
-            if found.weights is not None:
-                _write_bundle(path, found.weights, card, made)
+            if found.attach is not None:
+                found.attach(card, made)
             else:
-                _write_container(found, card, made)
+                _write_bundle(path, found.weights or {}, card, made)
             _check(path, made)
             made.replace(destination)
     except OSError as error:
@@ -43,10 +43,6 @@ def _write_bundle(path: Path, weights: Mapping[str, Tensor], card: ModelCard, ma
         module = network_of(card)
     module.load_state_dict(dict(weights), strict=True)
     save_bundle(made, module, card, half=False)
-
-
-def _write_container(found: Found, card: ModelCard, made: Path) -> None:
-    raise ModelError(f"{found.container}: files that are run as they are cannot be written yet")
 
 
 def _check(path: Path, made: Path) -> None:

@@ -1,0 +1,179 @@
+"""TorchScript: looked through before it is loaded, made into a bundle where the network is known, else run as it is.
+
+Loading TorchScript runs nothing but `__setstate__` methods and the constructors of custom classes: files with these are
+refused unread. Then its graphs are compiled, and refused when they hold anything but tensor arithmetic.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geoseg.errors import ModelError
+from geoseg.models import containers
+from geoseg.models.containers.graph import logits_of
+from geoseg.models.containers.torchscript import script
+from geoseg.models.importing import tensors
+from geoseg.models.importing.detection import Form
+from geoseg.models.importing.facts import Found, Hints
+from geoseg.models.importing.recognition import Recognised, channels_of, fits, probe, recognise
+from geoseg.models.network import network_of
+
+CLOSE = 1e-4  # how far the answers of a rebuilt network may be from those of its script, relative to the largest one
+_SIDE = 128
+_LARGEST_TEXT = 64 * 2**20
+_SAFE = "expected a network of tensor operations; this file is not used: ask its author for its weights, or for ONNX"
+_FORBIDDEN = frozenset({
+    "from_file", "save", "load", "set_", "set_data", "storage", "fork", "wait", "print", "_print", "Print",
+    "rpc_async", "rpc_sync", "rpc_remote", "PythonOp", "IgnoredPythonOp", "CreateObject", "CallMethod",
+})  # fmt: skip
+_PRIVATE = (
+    "_convolution",
+    "_softmax",
+    "_log_softmax",
+    "_unsafe",
+    "_upsample",
+    "_set_item",
+    "_shape",
+    "_scaled",
+    "_trans",
+)
+
+
+def read_torchscript(path: Path, hints: Hints) -> Found:
+    """What a TorchScript file holds. Raises ModelError: it could do more than compute, or cannot be read."""
+    check_archive(path)
+    scripted = script(path)
+    check_graph(path, scripted)
+    weights = _weights(path, scripted)
+    infos = tensors.infos(weights)
+    bands = (channels_of(infos) or (None, None))[0] or (len(hints.bands) if hints.bands else None)
+    answer = _answer(scripted, bands)
+    channels = None if answer is None else answer.shape[1]
+    told = _rebuilt(weights, hints, scripted, answer)
+    if told is not None:
+        facts = Hints(architecture=told.architecture, arguments=told.arguments)
+        return Found(Form.TORCHSCRIPT, facts, weights=weights, in_channels=told.in_channels, channels=told.channels)
+    attach = partial(containers.write_card, path)
+    facts = Hints(activation=_activation(path, hints, answer))
+    return Found(Form.TORCHSCRIPT, facts, attach=attach, in_channels=bands, channels=channels)
+
+
+def check_archive(path: Path) -> None:
+    """Raise ModelError when loading the file would run something: `__setstate__`, custom classes, twofold entries."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if len(set(names)) < len(names):
+                raise ModelError(f"{path}: found entries of the same name in its archive; {_SAFE}")
+            for entry in archive.infolist():
+                if entry.filename.endswith((".py", ".pkl")):
+                    if entry.file_size > _LARGEST_TEXT:
+                        raise ModelError(f"{path}: found {entry.file_size} bytes of code in {entry.filename}; {_SAFE}")
+                    _check_entry(path, entry.filename, archive.read(entry))
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, IndexError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); the file is damaged: fetch it again") from error
+
+
+def check_graph(path: Path, scripted: Any) -> None:
+    """Raise ModelError when the compiled network could do more than arithmetic with tensors."""
+    for kind in sorted(set(_kinds(scripted.inlined_graph))):
+        space, _, name = kind.partition("::")
+        private = space == "aten" and name.startswith("_") and not name.startswith(("__", *_PRIVATE))
+        if name in _FORBIDDEN or private or not (space in ("aten", "prim") or kind in _VISION):
+            raise ModelError(f"{path}: found a call of {kind} in it, which does more than compute; {_SAFE}")
+
+
+_VISION = frozenset(
+    f"torchvision::{name}" for name in ("nms", "roi_align", "roi_pool", "deform_conv2d", "ps_roi_align")
+)
+
+
+def _check_entry(path: Path, name: str, content: bytes) -> None:
+    if name.endswith(".py"):
+        bad = next((word for word in ("__setstate__", "torch.classes") if word.encode() in content), None)
+    else:
+        globals_ = (str(arg).replace(" ", ".") for op, arg, _ in pickletools.genops(content) if op.name == "GLOBAL")
+        stacked = any(
+            op.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4") for op, _, _ in pickletools.genops(content)
+        )
+        bad = "an unusual pickle" if stacked else next((g for g in globals_ if "torch.classes" in g), None)
+    if bad:
+        raise ModelError(f"{path}: found {bad} in {name}, which runs while the file is loaded; {_SAFE}")
+
+
+def _kinds(block: Any) -> Iterator[str]:
+    for node in block.nodes():
+        yield node.kind()
+        for name in node.attributeNames():
+            if node.kindOf(name) == "g":
+                yield from _kinds(node.g(name))
+        for inner in node.blocks():
+            yield from _kinds(inner)
+
+
+def _weights(path: Path, scripted: Any) -> Mapping[str, Tensor]:
+    state = {name: tensor.detach().clone() for name, tensor in scripted.state_dict().items()}
+    return tensors.unwrapped(path, state) if state else {}
+
+
+def _chips(bands: int) -> Tensor:
+    """Two chips of noise that is the same every time."""
+    return torch.randn((2, bands, _SIDE, _SIDE), generator=torch.Generator().manual_seed(0))
+
+
+def _answer(scripted: Any, bands: int | None) -> Tensor | None:
+    """What the network says of noise, or None when it does not take it."""
+    if bands is None:
+        return None
+    try:
+        with torch.inference_mode():
+            answer = logits_of(scripted(_chips(bands)))
+    except RuntimeError:
+        return None
+    return answer if answer is not None and answer.ndim == 4 else None
+
+
+def _rebuilt(weights: Mapping[str, Tensor], hints: Hints, scripted: Any, answer: Tensor | None) -> Recognised | None:
+    """The architecture whose network with these weights gives the same answers as the script; None without one."""
+    if answer is None or not weights:
+        return None
+    infos = tensors.infos(weights)
+    if hints.architecture is not None:
+        bands = (channels_of(infos) or (0, 0))[0]
+        named = Recognised(hints.architecture, dict(hints.arguments or {}), bands, answer.shape[1])
+        told = named if fits(named, infos) else None
+    else:
+        told = recognise(infos, hints.arguments)
+    if told is None or told.channels != answer.shape[1]:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        network = network_of(probe(told)).eval()
+    network.load_state_dict(dict(weights))
+    with torch.inference_mode():
+        again = network(_chips(told.in_channels))
+    scale = max(1.0, float(answer.abs().max()))
+    same = again.shape == answer.shape and float((again - answer).abs().max()) <= CLOSE * scale
+    return told if same else None
+
+
+def _activation(path: Path, hints: Hints, answer: Tensor | None) -> str | None:
+    """None, or "none" where the answers to noise are shares that sum to one.
+
+    Raises ModelError for one channel of final scores: a card has no word for them.
+    """
+    if answer is None or hints.activation is not None or float(answer.min()) < 0 or float(answer.max()) > 1:
+        return None
+    if answer.shape[1] == 1:
+        raise ModelError(
+            f"{path}: found one channel of scores from 0 to 1, as a sigmoid gives; expected logits: export it without "
+            "its last activation, or say --activation sigmoid where these are logits"
+        )
+    return "none" if float((answer.sum(1) - 1).abs().max()) < CLOSE else None
