@@ -37,12 +37,12 @@ def parts(path: Path) -> list[Path]:
 
 def load(path: Path, card: ModelCard) -> nn.Module:
     """The network. TorchScript is interpreted; a file whose code reads or writes files is refused, unread by torch."""
-    check_code(path)
     return Answering(path, card, script(path))
 
 
 def script(path: Path) -> Any:
-    """The scripted module, on the CPU. Raises ModelError for a damaged file."""
+    """The scripted module, on the CPU, once its code was looked through. Raises ModelError."""
+    check_code(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the format is old; files in it are plenty
