@@ -102,6 +102,45 @@ def export(model: str, destination: str, form: str) -> None:
     click.echo(destination)
 
 
+@models.command()
+@click.argument("reference", metavar="REFERENCE")
+@click.option("--accept-license", is_flag=True, help="Consent to a licence that is not permissive.")
+@click.option("--sha256", metavar="DIGITS", help="The checksum that the weights are to have.")
+@click.option("-o", "--output", metavar="FILE", help="Put a copy of the model here too.")
+@json_option
+@examples(
+    """
+    geoseg models pull item.json
+    geoseg models pull mlm:item.json -o copy.safetensors
+    """
+)
+def pull(reference: str, accept_license: bool, sha256: str | None, output: str | None, as_json: bool) -> None:
+    """Download a model into the cache, and print its licence.
+
+    REFERENCE is https://host/model.safetensors (other files need --sha256), hf:owner/repository[@revision][:file] of
+    Hugging Face, torchgeo:Unet_Weights.SENTINEL2_3CLASS_FTW and its like, torchvision:..._Weights.NAME, or
+    mlm:item.json, a STAC item with the MLM extension, by its path or its address.
+
+    The cache is the folder that GEOSEG_CACHE names, else one of the user's. With GEOSEG_OFFLINE=1 nothing is fetched.
+    """
+    from geoseg.models.hub.pulling import copy_to
+    from geoseg.models.hub.pulling import pull as pull_model
+    from geoseg_cli.show_pull import describe, downloading, show_pulled
+
+    with downloading(reference) as progress:
+        pulled = pull_model(reference, accept_license=accept_license, sha256=sha256, progress=progress)
+    path = str(copy_to(pulled, output) if output else pulled.path)
+    report = describe(pulled, path, output or pulled.reference)
+    if sha256 is None and reference.startswith("http") and "#sha256" not in reference:
+        click.echo(
+            f"geoseg: warning: the checksum was compared with none; pin it with --sha256 {pulled.sha256}", err=True
+        )
+    if as_json:
+        _print_json(report)
+    else:
+        show_pulled(report, pulled.licence.terms)
+
+
 def _print_json(value: Any) -> None:
     from geoseg_cli.jsonl import to_json
 

@@ -15,6 +15,7 @@ import pytest
 import shapely
 from affine import Affine
 
+from geoseg.models import export_mlm
 from geoseg_cli.main import main
 from tests.cli.commands import all_commands
 from tests.factory import ORIGIN, make_raster
@@ -49,6 +50,7 @@ def prepared(tmp_path_factory) -> Path:
         make_raster(folder / f"{name}.tif", data=band[None], transform=place(0))
     make_rasters_to_vectorize(folder)
     write_toy_bundle(folder / "town.safetensors", kind="threshold")
+    export_mlm(folder / "town.safetensors", folder / "item.json")
     (folder / "weights").mkdir()
     write_toy_bundle(folder / "weights" / "buildings.safetensors", kind="threshold", name="buildings", task="buildings")
     district = shapely.box(ORIGIN[0] + 5, ORIGIN[1] - 20, ORIGIN[0] + 15, ORIGIN[1] - 5)
@@ -107,6 +109,7 @@ def outputs_named(line: str) -> list[str]:
 def test_examples_of_the_help_run(line, prepared, quick_models, tmp_path, capsys, monkeypatch):
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GEOSEG_CACHE", str(tmp_path / "cache"))
     out = run_line(line, capsys, monkeypatch)
     for name in outputs_named(line):
         assert (tmp_path / name).stat().st_size > 0, f"{name} was not written"

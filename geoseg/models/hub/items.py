@@ -6,7 +6,6 @@ https://github.com/stac-extensions/mlm
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import urllib.parse
@@ -46,7 +45,7 @@ def offer(reference: Reference, sha256: str | None) -> Offer:
 
 
 def _read(place: str) -> dict[str, Any]:
-    path = fetch(place) if _on_web(place) else Path(os.path.expanduser(place))  # noqa: PTH111
+    path = fetch(place) if _on_web(place) else Path(place)
     try:
         item = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -88,7 +87,7 @@ def _address(place: str, href: str) -> str:
         return urllib.parse.urljoin(place, href)
     if href.startswith("file://"):
         return urllib.parse.unquote(urllib.parse.urlsplit(href).path)
-    return str(Path(os.path.expanduser(place)).absolute().parent / href)  # noqa: PTH111
+    return str(Path(place).parent / href)
 
 
 def _checked(path: Path, expected: str | None) -> str:

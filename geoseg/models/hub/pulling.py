@@ -65,26 +65,25 @@ def pull(
     Raises ModelError: no such model, a licence that needs `accept_license`, another checksum, or a file that is no
     model; UnknownNameError for a name that is none; MissingExtraError, ResourceError and WriteError.
     """
-    found = parse_or_item(reference)
-    kept = pulled(found, sha256)
-    if kept is not None and hints is None:
+    found = _parsed(reference)
+    afresh = found.local or hints is not None
+    kept = None if afresh else _whole(pulled(found, sha256))
+    if kept is not None:
         return kept
-    if cache.offline():
+    if cache.offline() and not found.local:
         raise _offline(found)
     with locked("pull", found.text):
-        kept = pulled(found, sha256)
-        if kept is not None and hints is None:
-            return kept
-        return _pull(look_up(found, sha256), accept_license, progress, hints)
+        kept = None if afresh else _whole(pulled(found, sha256))
+        return kept or _pull(look_up(found, sha256), accept_license, progress, hints)
 
 
-def parse_or_item(text: str) -> Reference:
+def _parsed(text: str) -> Reference:
     """The reference that `text` is; a path of a STAC item stands for it. Raises ModelError for any other word."""
     reference = parse(text)
     if reference is not None:
         return reference
     if text.lower().endswith((".json", ".geojson")):
-        return Reference("mlm", str(Path(text).absolute()))
+        return parse(f"mlm:{text}") or Reference("mlm", text)
     forms = "; ".join(SCHEMES.values())
     raise ModelError(
         f"{text}: found no reference to a hub; expected one such as {forms}; "
@@ -213,7 +212,10 @@ def _made(offer: Offer, obtained: Obtained, path: Path, hints: Hints | None) -> 
     try:
         return import_model(obtained.path, path, hints.over(known) if hints is not None else known)
     except ModelError as error:
-        raise ModelError(f"{offer.reference}: was downloaded, but makes no model yet: {error}") from error
+        raise ModelError(
+            f"{offer.reference}: was downloaded, but makes no model yet: {error}; "
+            f"say what it lacks with  geoseg models import {obtained.path}"
+        ) from error
 
 
 def _copied(source: Path, path: Path) -> ModelCard:
@@ -240,6 +242,19 @@ def _forget(path: Path) -> None:
     path.unlink(missing_ok=True)
     if path.parent.is_dir() and not any(path.parent.iterdir()):
         path.parent.rmdir()
+
+
+def _whole(found: Pulled | None) -> Pulled | None:
+    """`found` when its file is still what was written; a damaged bundle is as good as none."""
+    from geoseg.models.bundle import checked_sum
+    from geoseg.models.containers import container_of
+
+    try:
+        if found is not None and container_of(found.path) is None:
+            checked_sum(read_header(found.path))
+    except GeosegError:
+        return None
+    return found
 
 
 def _recorded(reference: str) -> _Record | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from geoseg.errors import ModelError, UnknownNameError
@@ -32,6 +34,11 @@ class Reference:
     sha256: str | None = None
 
     @property
+    def local(self) -> bool:
+        """Whether it is on this machine: a STAC item's path."""
+        return self.scheme == "mlm" and "://" not in self.rest
+
+    @property
     def text(self) -> str:
         """The reference as it is written and remembered, without the checksum."""
         return f"{self.scheme}:{self.rest}"
@@ -55,4 +62,6 @@ def parse(text: str) -> Reference | None:
         rest = rest.partition("#")[0]
     if not rest.strip("/"):
         raise ModelError(f"{text}: found nothing behind {scheme}:; expected {SCHEMES[scheme]}")
+    if scheme == "mlm" and "://" not in rest:
+        rest = str(Path(os.path.expanduser(rest)).absolute())  # noqa: PTH111
     return Reference(scheme, rest, carried[2].lower() if carried else None)
