@@ -1,0 +1,1 @@
+"""Objects that single tiles see, put together to those of the scene."""

@@ -1,0 +1,148 @@
+"""Which views of neighbouring tiles show the same object.
+
+1. Two views of one class are the same object when their masks, inside both tiles, have an intersection over union of
+   at least a half: best first, and one to one within a pair of tiles.
+2. A view that its own tile's border cuts inside the other tile is a part of the view there that it shares most with,
+   when they share at least half of the smaller one. So the arms of a U whose bend lies in the next tile find each
+   other. It joins the best one only: a blur at a tile's border that covers two roofs does not make them one.
+3. Views that touch in one tile and are told apart there stay apart, whatever other tiles make of them.
+
+Of two views of one class in one tile that share more than half of their union, the lower-scored one is the same object
+found twice; it is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoseg.core.compiled import compiled
+from geoseg.core.tiling import Tiling
+from geoseg.inference.objects.kernels import shared_pixels, touching, within
+from geoseg.inference.objects.neighbours import near
+from geoseg.inference.objects.views import Views
+
+AGREE = 0.5  # the least intersection over union, or over the smaller view, that makes two views one object
+
+Pairs = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """What new views have to do with each other and with those before; all pairs (pair, 2) are ids of views.
+
+    `links` are to be joined in this order, unless that brings two of `apart` together. `overlaps` share pixels. `twins`
+    (view,) marks views that are left out; no pair has one. `compared` counts the pairs of boxes that were looked at.
+    """
+
+    links: Pairs
+    apart: Pairs
+    overlaps: Pairs
+    twins: NDArray[np.bool_]
+    compared: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """Pairs of views of one class in neighbouring tiles: the pixels they share, and what each has in both tiles."""
+
+    pairs: Pairs
+    shared: NDArray[np.int64]
+    areas: NDArray[np.int64]  # (pair, 2)
+    cut: NDArray[np.bool_]  # (pair, 2)
+
+
+def match(views: Views, fresh: int, tiling: Tiling) -> Matches:
+    """The matches of the last `fresh` views, which are one tile row's, among themselves and with the row above's."""
+    old = np.arange(len(views) - fresh)
+    row = views.tiles[-1, 0] if fresh else 0
+    beside = (views.tiles[old, 0] == row - 1) & (views.boxes[old, 3] > tiling.y.span(int(row)).start)
+    index = np.concatenate([old[beside], np.arange(len(old), len(views))])
+    pairs, compared = near(views.boxes[index], len(index) - fresh)
+    pairs = index[pairs]
+    shared = shared_pixels(pairs, *views.raster)
+    twins = _twins(views, pairs, shared)
+    left = ~twins[pairs].any(1)
+    pairs, shared = pairs[left], shared[left]
+    overlaps = pairs[shared > 0]
+    one_class = views.class_ids[pairs[:, 0]] == views.class_ids[pairs[:, 1]]
+    one_tile = (views.tiles[pairs[:, 0]] == views.tiles[pairs[:, 1]]).all(1)
+    together = pairs[one_class & one_tile]
+    apart = together[touching(together, *views.raster)]
+    links = _links(_seen(views, pairs[one_class & ~one_tile], shared[one_class & ~one_tile], tiling), views)
+    return Matches(views.ids[links], views.ids[apart], views.ids[overlaps], twins, compared)
+
+
+def _twins(views: Views, pairs: Pairs, shared: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Views that show an object which a higher-scored one of the same tile shows; of equal ones, the later."""
+    first, second = pairs[:, 0], pairs[:, 1]
+    alike = (views.tiles[first] == views.tiles[second]).all(1) & (views.class_ids[first] == views.class_ids[second])
+    pairs, shared = pairs[alike & (shared > 0)], shared[alike & (shared > 0)]
+    areas = np.zeros(pairs.shape, np.int64)
+    cut = np.zeros(len(pairs), np.bool_)
+    whole = np.array([0, 1 << 60, 0, 1 << 60])  # one tile that holds everything: the views' own areas
+    nowhere = np.zeros_like(views.tiles)
+    for side in (0, 1):
+        within(np.roll(pairs, side, 1), *views.raster, nowhere, whole, areas[:, side], cut)
+    pairs = pairs[shared > AGREE * (areas.sum(1) - shared)]
+    better = views.scores[pairs[:, 0]] > views.scores[pairs[:, 1]]  # the first of a pair is the later view
+    winners, losers = np.where(better, *pairs.T), np.where(better, *pairs.T[::-1])
+    twins = np.zeros(len(views), np.bool_)
+    for k in np.lexsort((winners, -views.scores[winners])):
+        twins[losers[k]] |= not twins[winners[k]]
+    return twins
+
+
+def _seen(views: Views, pairs: Pairs, shared: NDArray[np.int64], tiling: Tiling) -> _Seen:
+    pairs, shared = pairs[shared > 0], shared[shared > 0]
+    areas, cut = np.zeros(pairs.shape, np.int64), np.zeros(pairs.shape, np.bool_)
+    grid = np.array([tiling.y.stride, tiling.y.tile, tiling.x.stride, tiling.x.tile])
+    for side in (0, 1):
+        within(np.roll(pairs, side, 1), *views.raster, views.tiles, grid, areas[:, side], cut[:, side])
+    return _Seen(pairs, shared, areas, cut)
+
+
+def _links(seen: _Seen, views: Views) -> Pairs:
+    """The pairs to be joined, in order: those of rule 1 by falling agreement, then those of rule 2."""
+    agreement = seen.shared / (seen.areas.sum(1) - seen.shared)
+    towards = np.stack([_direction(views, seen.pairs), _direction(views, seen.pairs[:, ::-1])], 1)
+    slots = seen.pairs * 9 + towards  # a view has one place for each of its neighbouring tiles
+    order = np.lexsort((seen.pairs[:, 1], seen.pairs[:, 0], -agreement))
+    taken: NDArray[np.int64] = _one_to_one(order[agreement[order] >= AGREE], slots, 9 * len(views))
+    part = seen.shared / np.maximum(seen.areas.min(1), 1)
+    parts = np.union1d(*(_best_of_cut(seen, part, slots, side) for side in (0, 1)))
+    parts = np.setdiff1d(parts, taken)
+    parts = parts[np.lexsort((seen.pairs[parts, 1], seen.pairs[parts, 0], -part[parts]))]
+    links: Pairs = seen.pairs[np.concatenate([taken, parts])]
+    return links
+
+
+def _direction(views: Views, pairs: Pairs) -> NDArray[np.int64]:
+    """Where the second view's tile lies from the first one's: 0 to 8, row by row."""
+    step: NDArray[np.int64] = views.tiles[pairs[:, 1]] - views.tiles[pairs[:, 0]] + 1
+    return step[:, 0] * 3 + step[:, 1]
+
+
+def _best_of_cut(seen: _Seen, part: NDArray[np.float64], slots: Pairs, side: int) -> NDArray[np.int64]:
+    """For each cut view and neighbouring tile, the pair with the view there that it shares most with, if enough."""
+    own = np.flatnonzero(seen.cut[:, side])
+    own = own[np.lexsort((seen.pairs[own, 1 - side], -part[own], -seen.shared[own], slots[own, side]))]
+    _, first = np.unique(slots[own, side], return_index=True)
+    best = own[first]
+    return best[part[best] >= AGREE]
+
+
+@compiled
+def _one_to_one(order: Any, slots: Any, count: int) -> Any:
+    """The pairs, in `order`, whose two `slots` (pair, 2) no pair before has taken."""
+    used = np.zeros(count, np.bool_)
+    kept, found = np.empty(order.shape[0], np.int64), 0
+    for k in order:
+        if not (used[slots[k, 0]] or used[slots[k, 1]]):
+            used[slots[k, 0]] = used[slots[k, 1]] = True
+            kept[found] = k
+            found += 1
+    return kept[:found]
