@@ -27,9 +27,10 @@ _CLASSES = ClassSet(
     )
 )
 _LIMITS = (
-    "Reads reflectance times 10,000, as Sentinel-2 stores it. Other units are told by their values for reflectance 0 and "
-    "1: --limits 0,1 for reflectance itself, 1000,11000 for Sentinel-2 from processing baseline 04.00 on, 7273,43636 "
-    "for Landsat Collection 2 surface reflectance. Trained near 30 m; snow and bright roofs may be taken for cloud."
+    "Reads reflectance times 10,000, as Sentinel-2 stores it. Other units are told by their values for reflectance 0 "
+    "and 1: --limits 0,1 for reflectance itself, 1000,11000 for Sentinel-2 from processing baseline 04.00 on, "
+    "7273,43636 for Landsat Collection 2 surface reflectance. Trained near 30 m; snow and bright roofs may be taken "
+    "for cloud."
 )
 
 
