@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,16 @@ def network_of(card: ModelCard) -> nn.Module:
 
 
 def skeleton_of(card: ModelCard) -> nn.Module:
-    """The same network without memory for its weights (on torch's meta device): names and shapes only."""
-    with torch.device("meta"), _RatesOnCpu():
+    """The same network without memory for its weights: names and shapes only."""
+    with without_memory():
         return network_of(card)
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """A context in which networks are built, and run, without memory for their numbers (on torch's meta device)."""
+    with torch.device("meta"), _RatesOnCpu():
+        yield
 
 
 class _RatesOnCpu(TorchFunctionMode):
