@@ -27,6 +27,7 @@ from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.io.sources import source_files
 from geoseg.jobs.cost import Batch, Cost, disk_of, memory_of, require
 from geoseg.jobs.naming import CardNaming
+from geoseg.jobs.objects import ObjectNaming
 from geoseg.jobs.product import Product, described, resolved
 from geoseg.jobs.spec import PredictJob
 from geoseg.jobs.values import stretch_for
@@ -146,7 +147,7 @@ class Plan:
         return Product(
             grid=self.grid,
             block=self.block,
-            naming=CardNaming(classes),
+            naming=ObjectNaming(classes) if self.card.finds_objects else CardNaming(classes),
             postprocess=resolved(self.job.postprocess, self.task, self.resolution),
             resolution=self.resolution,
             scored=self.needs_scores,
@@ -177,6 +178,7 @@ class Plan:
                 "name": card.name,
                 "version": card.version,
                 "sha256": self.loaded.sha256,
+                "kind": card.kind,
                 "license": card.license,
                 "attribution": card.attribution,
             },
@@ -198,9 +200,10 @@ class Plan:
             if self.region is None
             else {"margin_m": round(self.margin_m, 1), "clip": self.job.region.clip},
             "stretch": _stretch_text(self.stretch),
-            "threshold": self.decision.threshold,
+            "threshold": self.decision.threshold if card.kind == "semantic" else self.decision.object_threshold,
             "tta": self.job.inference.tta,
             "scales": list(self.job.inference.scales),
+            "backend": self.job.inference.backend,
             "device": str(compute.device),
             "precision": compute.precision,
             "threads": compute.threads,

@@ -12,6 +12,7 @@ from geoseg.core.tiling import Block
 from geoseg.errors import SpecError
 from geoseg.io.region import RegionMask
 from geoseg.jobs.naming import Naming
+from geoseg.jobs.objects import ObjectNaming, check_objects
 from geoseg.jobs.spec import PostprocessSpec
 from geoseg.tasks import EXACT, Postprocess, Task, get_postprocess
 from geoseg.vector.ground import Ground
@@ -64,6 +65,8 @@ class Product:
     def check(self) -> None:
         """Nothing where the postprocess fits. Raises SpecError, and ResolutionError where it needs metres."""
         wanted = self.postprocess
+        if isinstance(self.naming, ObjectNaming):
+            check_objects(wanted)
         if wanted.outline == "subpixel" and (self.threshold is None or not self.scored):
             raise SpecError(
                 "--outline subpixel draws where the score of one class crosses its threshold; found classes; vectorize "

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from geoseg.core.protocols import BadBlock, Progress, Silent
+from geoseg.core.protocols import BadBlock, Progress, Silent, Strip
 from geoseg.core.values import normalisation
 from geoseg.errors import DeviceMemoryError, ResourceError, SpecError
 from geoseg.inference.device import release, torch_settings
@@ -18,7 +19,7 @@ from geoseg.inference.stitch import Canvas
 from geoseg.io.outputs import Staging
 from geoseg.io.preview import Picture, imagery, write_preview
 from geoseg.io.raster import session
-from geoseg.io.raster_sink import ClassRasterSink, RasterOptions, ScoreRasterSink
+from geoseg.io.raster_sink import ClassRasterSink, PanopticRasterSink, RasterOptions, ScoreRasterSink
 from geoseg.jobs.area import CutObjectError
 from geoseg.jobs.metadata import job_metadata
 from geoseg.jobs.outlet import Outlets
@@ -50,6 +51,17 @@ class _Told:
         if message not in self.warnings:
             self.warnings.append(message)
             self.progress.warn(message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """Progress in pixels of the model's grid, told in those of the scene."""
+
+    told: _Told
+    scene_pixels: float
+
+    def __call__(self, tiles: int, pixels: int) -> None:
+        self.told.advance(tiles, pixels * self.scene_pixels)
 
 
 def run(plan: Plan, progress: Progress | None = None) -> Result:
@@ -108,12 +120,9 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
     with session(), Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
         with Outlets() as outlets, torch_settings(plan.compute):
             drawn = _open(plan, staging, outlets, told.warn)
-            strips = predict_strips(work, lambda tiles, pixels: told.advance(tiles, pixels * plan.scene_pixels))
-            try:
+            with closing(_strips(plan, work, _Scaled(told, plan.scene_pixels))) as strips:
                 for strip in strips:
                     outlets.put(strip)
-            finally:
-                strips.close()
             told.progress.stage("writing")
             outlets.commit()
         _draw(plan, staging, told.progress)
@@ -121,6 +130,22 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
     if not work.tally.predicted:
         told.warn(f"{plan.scene.name}: no pixel of it was valid where it was looked at; check --nodata and the area")
     return _summary(plan, drawn, work.tally, _listed(reader.bad_blocks, told))
+
+
+def _strips(plan: Plan, work: Pass, advance: Callable[[int, int], None]) -> Generator[Strip, None, None]:
+    """The pass of the model's kind; objects are told apart where the model finds them, or a class separates them."""
+    if plan.card.kind != "semantic":
+        from geoseg.inference.objects.predict import predict_objects
+
+        yield from predict_objects(work, advance)
+        return
+    with closing(predict_strips(work, advance)) as strips:
+        if plan.card.classes.separator is None:
+            yield from strips
+            return
+        from geoseg.inference.separation.separate import separate
+
+        yield from separate(strips, plan.card.classes, plan.block.x.size, plan.block.y)
 
 
 def _listed(bad: Sequence[BadBlock], told: _Told) -> list[dict[str, Any]]:
@@ -138,7 +163,8 @@ def _open(plan: Plan, staging: Staging, outlets: Outlets, warn: Callable[[str], 
     window, grid = plan.window, plan.window_grid
     if "raster" in plan.outputs:
         final = plan.outputs["raster"]
-        classes = ClassRasterSink(staging.path(final), grid, plan.card.classes, replace(options, named=final))
+        kind = PanopticRasterSink if plan.card.finds_objects else ClassRasterSink
+        classes = kind(staging.path(final), grid, plan.card.classes, replace(options, named=final))
         outlets.add(WindowSink(classes, window), "raster")
     if "scores" in plan.outputs:
         final = plan.outputs["scores"]
