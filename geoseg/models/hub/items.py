@@ -76,7 +76,8 @@ def _obtain(
     checksum = _checked(path, sha256)
     if carries_card(path):
         return Obtained(path, path, checksum)
-    return Obtained(_beside(place, item, path), path, checksum)
+    there = Path(place) if not _on_web(place) and not _on_web(address) else _beside(place, item, path)
+    return Obtained(there, path, checksum)
 
 
 def _address(place: str, href: str) -> str:

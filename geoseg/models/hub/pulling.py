@@ -204,10 +204,10 @@ def _place(offer: Offer, obtained: Obtained) -> Path:
 
 def _made(offer: Offer, obtained: Obtained, path: Path, hints: Hints | None) -> ModelCard:
     """The card of the model written to `path`: geoseg's own models are copied, all else is imported."""
-    from geoseg.models.importing import Hints, import_model
-
     if obtained.path == obtained.weights and carries_card(obtained.path):
         return _copied(obtained.path, path)
+    from geoseg.models.importing import Hints, import_model
+
     known = Hints(**{**offer.facts, **obtained.facts})
     try:
         return import_model(obtained.path, path, hints.over(known) if hints is not None else known)

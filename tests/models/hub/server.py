@@ -34,12 +34,12 @@ class File:
 
 
 class Hub:
-    """Files by path, redirects by path, and every request that was made: (method, path, Range)."""
+    """Files and redirects (an address, or all headers) by path, and every request: (method, path, Range)."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.files: dict[str, File] = {}
-        self.redirects: dict[str, str] = {}
+        self.redirects: dict[str, str | dict[str, str]] = {}
         self.asked: list[tuple[str, str, str | None]] = []
 
     def put(self, path: str, content: bytes, **faults) -> str:
@@ -85,7 +85,9 @@ class Answering(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         self.hub.asked.append((self.command, path, self.headers.get("Range")))
         if path in self.hub.redirects:
-            self.told(302, {"Location": self.hub.redirects[path], "Content-Length": "0"})
+            target = self.hub.redirects[path]
+            headers = {"Location": target} if isinstance(target, str) else target
+            self.told(302, {"Content-Length": "0", **headers})
         elif path not in self.hub.files:
             self.told(404, {"Content-Length": "0", "X-Error-Code": "EntryNotFound"})
         elif self.hub.files[path].statuses:

@@ -64,7 +64,7 @@ def test_redirects_are_followed(hub):
 @pytest.mark.parametrize("target", ["ftp://127.0.0.1/model.bin", "file:///etc/hostname"])
 def test_a_redirect_off_the_web_is_refused(hub, kept, target):
     hub.redirects["/model.bin"] = target
-    with pytest.raises(ModelError, match="(sends on to|is not allowed)"):
+    with pytest.raises(ModelError, match=r"sends on to|is not allowed"):
         fetch(hub.url + "/model.bin")
     assert kept() == []
 
