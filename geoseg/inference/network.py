@@ -88,6 +88,15 @@ class Network:
         with device_memory(self.compute.device, f"with {inputs.shape[0]} chips of {tuple(inputs.shape[2:])}"):
             return self._scores(inputs)
 
+    def try_out(self, shape: tuple[int, int, int, int]) -> None:
+        """Answer a batch of empty chips (batch, band, y, x), whatever the kind, and wait for it."""
+        inputs = torch.zeros(shape, device=self.compute.device)
+        if self.card.kind == "semantic":
+            self(inputs).sum().item()  # the sum waits for a GPU
+            return
+        for found in self.answer(inputs).objects:
+            found.scores.sum().item()
+
     def _scores(self, inputs: Tensor) -> Tensor:
         total: Tensor | None = None
         views = 0
@@ -231,13 +240,13 @@ def feeder(norm: Normalisation, shape: tuple[int, int, int, int], dtype: Any, de
 
 def time_batch(network: Network, tile: int, batch: int) -> float:
     """Seconds that one batch takes: the best of three on empty chips, after a warm-up."""
-    inputs = torch.zeros((batch, len(network.card.bands), tile, tile), device=network.compute.device)
+    shape = (batch, len(network.card.bands), tile, tile)
     with torch_settings(network.compute):
-        network(inputs)
+        network.try_out(shape)
         best = float("inf")
         for _ in range(3):
             started = time.perf_counter()
-            network(inputs).sum().item()  # the sum waits for a GPU
+            network.try_out(shape)
             best = min(best, time.perf_counter() - started)
     return best
 
@@ -261,7 +270,7 @@ def probe(network: Network, tile: int, batch_size: int | None = None) -> Probed:
     with torch_settings(network.compute):
         for size in sizes:
             try:
-                network(torch.zeros((size, bands, tile, tile), device=device))
+                network.try_out((size, bands, tile, tile))
             except DeviceMemoryError:
                 release(device)
                 break

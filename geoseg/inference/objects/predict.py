@@ -21,8 +21,6 @@ from geoseg.inference.passes import Pass, answers, own
 from geoseg.inference.stitch import Stitcher, not_numbers, stitcher
 from geoseg.models.answers import Objects
 
-THRESHOLD = 0.5  # the score from which an object counts, where neither card nor user says
-
 _Said = tuple[Detections, Tensor | None]  # the objects of a chip, and the scores of its stuff
 
 
@@ -31,7 +29,7 @@ def predict_objects(work: Pass, advance: Callable[[int, int], None]) -> Generato
 
     For networks of the kinds instance and panoptic. Each object is whole, whatever the tiles, and listed in the strip
     that holds its first pixel; numbers count from 1 in the order of the first pixels. Objects count from the
-    decision's threshold on, 0.5 where it has none. Around them lies the best class of the stuff, or the background
+    decision's threshold for objects on. Around them lies the best class of the stuff, or the background
     where there is none, with its score or 0. Strips wait for the objects in them to be complete.
 
     `advance(tiles, pixels)` is told of each tile that is done or skipped, and of the pixels that became final. Closing
@@ -63,13 +61,13 @@ def _said(work: Pass, inputs: Tensor) -> Callable[[Chip], _Said]:
     """What the network says of each chip of a batch, objects on the host."""
     answer = work.network.answer(inputs)
     scores = None if answer.scores is None else own(answer.scores, inputs)
-    ids, threshold = work.network.card.object_ids, work.canvas.decision.threshold
+    ids, threshold = work.network.card.object_ids, work.canvas.decision.object_threshold
 
     def of(chip: Chip) -> _Said:
         objects = answer.objects[chip.slot]
         if torch.isnan(objects.scores).any():
             raise not_numbers(chip.row, chip.column)
-        counted = _counted(objects, THRESHOLD if threshold is None else threshold)
+        counted = _counted(objects, threshold)
         return counted.detections(ids), None if scores is None else scores[chip.slot]
 
     return of
