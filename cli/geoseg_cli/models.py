@@ -22,16 +22,21 @@ def models(ctx: click.Context) -> None:
 @json_option
 @examples("geoseg models list")
 def list_models(as_json: bool) -> None:
-    """List the models that come with geoseg."""
-    from geoseg.models import packaged
+    """List models and architectures.
 
-    cards = packaged()
+    Models: those that come with geoseg or one of its extras, and those that were pulled. Architectures: every network
+    that can be built and trained, with its size, and what it computes for a chip of 512 x 512 pixels.
+    """
+    from geoseg.models.zoo import available, zoo
+
+    models, architectures = available(), zoo()["architectures"]
     if as_json:
-        _print_json([card.model_dump(mode="json") for card in cards])
+        _print_json({"models": [model.describe() for model in models], "architectures": architectures})
         return
-    from geoseg_cli.show_models import show_cards
+    from geoseg_cli.show_models import show_architectures, show_models
 
-    show_cards(cards)
+    show_models(models)
+    show_architectures(architectures)
 
 
 @models.command()

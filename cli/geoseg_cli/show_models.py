@@ -10,16 +10,34 @@ from geoseg_cli.words import phrase
 
 if TYPE_CHECKING:
     from geoseg.core.card import ModelCard
+    from geoseg.models.zoo import Available
 
 
-def show_cards(cards: Sequence[ModelCard]) -> None:
-    """Print one line a card."""
-    if not cards:
-        show("no models are packaged with this installation")
-        return
-    headings = ("model", "task", "bands", "resolution", "classes", "licence")
-    rows = [(f"{c.name} {c.version}", c.task, phrase(c.bands), _range(c), _classes(c), c.license) for c in cards]
+def show_models(models: Sequence[Available]) -> None:
+    """Print one line a model."""
+    headings = ("model", "version", "from", "task", "kind", "bands", "resolution", "classes", "licence")
+    rows = [
+        (m.reference, m.card.version, m.origin, m.card.task, m.card.kind, phrase(m.card.bands), _range(m.card),
+         _classes(m.card), m.card.license)
+        for m in models
+    ]  # fmt: skip
     listing(headings, rows)
+
+
+def show_architectures(architectures: Sequence[Mapping[str, Any]]) -> None:
+    """Print one line an architecture, after an empty one."""
+    show("")
+    headings = ("architecture", "kind", "parameters", "GFLOPs", "licence", "extra", "paper")
+    rows = [
+        (a["name"], a["kind"], _count(a["parameters"]), f"{a['flops'] / 1e9:,.1f}", a["licence"], a["extra"] or "-",
+         a["paper"] or "-")
+        for a in architectures
+    ]  # fmt: skip
+    listing(headings, rows, right=(2, 3))
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e6:.1f} M" if parameters >= 1e5 else str(parameters)
 
 
 def show_card(card: ModelCard) -> None:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from geoseg.models.network import without_memory
 from geoseg.models.published import PUBLISHED, Channels, Published
-from geoseg.models.registry import Architecture, architectures, create_model
+from geoseg.models.registry import KINDS, Architecture, architectures, create_model
 from geoseg.models.zoo import PATH
 
 BANDS, SIDE, CLASSES = 3, 512, 2
@@ -54,6 +54,11 @@ def _counted(network: nn.Module, size: Size) -> int:
     with counter, torch.no_grad():
         network(torch.zeros(1, BANDS, *size))
     return int(counter.get_total_flops()) // 2
+
+
+def ordered_names() -> list[str]:
+    """Names of all architectures: semantic ones, instance ones, panoptic ones, each by the alphabet."""
+    return sorted(architectures(), key=lambda name: (KINDS.index(architectures()[name].kind), name))
 
 
 def described(found: Architecture) -> dict[str, Any]:
@@ -99,7 +104,7 @@ def write_zoo() -> None:
     """Count everything anew and write zoo.json: some minutes. All extras have to be installed."""
     content = {
         "chip": {"bands": BANDS, "size": [SIDE, SIDE], "classes": CLASSES},
-        "architectures": [described(found) for found in architectures().values()],
+        "architectures": [described(architectures()[name]) for name in ordered_names()],
         "published": [compared(one) for one in PUBLISHED],
     }
     PATH.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -90,14 +90,20 @@ PUBLISHED = (
         "UNet++ with ResNet-101",
         "unetplusplus",
         Channels(19),
-        Stated(_WANG, 59.5, 748.5 * _GIBI, _STREET, f"{_UNITS}; a narrower decoder"),
+        Stated(_WANG, 59.5, 748.5 * _GIBI, _STREET, f"{_UNITS}; counted by another implementation"),
         {"encoder": "resnet101"},
     ),
     Published(
         "PSPNet, dilated ResNet-101",
         "pspnet",
         Channels(19),
-        Stated(_WANG, 65.9, 2017.6 * _GIBI, _STREET, f"{_UNITS}; smp's reads the second stage of the encoder instead"),
+        Stated(
+            _WANG,
+            65.9,
+            2017.6 * _GIBI,
+            _STREET,
+            f"{_UNITS}; smp's reads the encoder's second stage, not a dilated last one",
+        ),
         {"encoder": "resnet101"},
     ),
     Published(
@@ -169,6 +175,7 @@ UNSTATED: Mapping[str, str] = MappingProxyType(
         "pan": "its paper states no figures",
         "multiscale": "its paper states no figures",
         "pixel-linear": "no paper",
+        "transformers-semantic": "stands for many networks",
         "panoptic-fpn": "its paper states no figures of the whole network",
     }
 )

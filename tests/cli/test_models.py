@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
+from tests.models.hub.server import serving
 from tests.toy import write_toy_bundle
 
 
@@ -18,17 +21,69 @@ def bundle(tmp_path):
     )
 
 
-def test_list_names_what_is_packaged(geoseg):
-    from geoseg.models import packaged
+@pytest.fixture
+def pulled(tmp_path, monkeypatch):
+    """A model in a cache of its own."""
+    from geoseg.models.hub import pull
 
+    path = write_toy_bundle(tmp_path / "town.safetensors", kind="threshold")
+    monkeypatch.setenv("GEOSEG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    with serving() as hub:
+        return pull(hub.put("/town.safetensors", path.read_bytes()))
+
+
+def listed(geoseg, heading):
+    """The lines of `geoseg models list` under a heading, without it."""
+    lines = geoseg("models", "list").out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.split()[:1] == [heading]) + 1
+    stop = lines.index("", start) if "" in lines[start:] else len(lines)
+    return [line.split() for line in lines[start:stop]]
+
+
+def test_list_names_the_models_that_can_be_run(geoseg, tmp_path, monkeypatch):
+    from geoseg.models import packaged
+    from geoseg.models.clouds import NAMES
+
+    monkeypatch.setenv("GEOSEG_CACHE", str(tmp_path))
     cards = packaged()
     assert cards
-    lines = geoseg("models", "list").out.splitlines()
-    assert len(lines) == len(cards) + 1
-    for card, line in zip(cards, lines[1:], strict=True):
-        assert line.startswith(f"{card.name} {card.version}")
-        assert card.license in line
-    assert [card["name"] for card in json.loads(geoseg("models", "list", "--json").out)] == [c.name for c in cards]
+    lines = listed(geoseg, "model")
+    assert [line[0] for line in lines] == [*(card.name for card in cards), *NAMES]
+    for card, line in zip(cards, lines, strict=False):
+        assert line[1:5] == [card.version, "packaged", card.task, card.kind]
+        assert line[-1] == card.license
+    told = json.loads(geoseg("models", "list", "--json").out)["models"]
+    assert [(one["reference"], one["origin"]) for one in told][: len(cards)] == [(c.name, "packaged") for c in cards]
+    assert [one["bands"] for one in told][: len(cards)] == [list(c.bands) for c in cards]
+
+
+def test_list_names_what_was_pulled(geoseg, pulled):
+    line = listed(geoseg, "model")[-1]
+    assert line[:4] == [pulled.reference, pulled.card.version, "pulled", pulled.card.task]
+    told = json.loads(geoseg("models", "list", "--json").out)["models"][-1]
+    assert (told["reference"], told["origin"], told["name"]) == (pulled.reference, "pulled", pulled.card.name)
+
+
+def test_list_names_every_architecture_with_its_size(geoseg, tmp_path, monkeypatch):
+    from geoseg.models import architectures
+
+    monkeypatch.setenv("GEOSEG_CACHE", str(tmp_path))
+    lines = {line[0]: line for line in listed(geoseg, "architecture")}
+    told = {one["name"]: one for one in json.loads(geoseg("models", "list", "--json").out)["architectures"]}
+    assert set(lines) == set(told) == set(architectures())
+    for name, found in architectures().items():
+        facts = {key: told[name][key] for key in ("kind", "paper", "licence", "extra", "encoder")}
+        assert facts == {key: getattr(found, key) for key in facts}
+        assert lines[name][1] == found.kind
+        assert found.licence in " ".join(lines[name])
+    assert lines["unet"][2:5] == ["24.4", "M", "62.6"]
+    assert told["unet"]["flops"] == 2 * told["unet"]["multiply_adds"]
+
+
+def test_list_is_made_without_torch():
+    program = "import sys; from geoseg_cli.main import main; main(['models', 'list']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def test_show_tells_all_that_a_card_says(geoseg, bundle):
