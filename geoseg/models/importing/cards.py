@@ -169,7 +169,6 @@ def hints_of(values: Mapping[str, Any], where: str) -> Hints:
     """Hints from JSON-able values such as those of a card. Raises ModelError for a fact that cards do not have."""
     known = dict(values)
     known.pop("card_version", None)
-    known.pop("metrics", None)
     unknown = sorted(known.keys() - set(Hints.__slots__))
     if unknown:
         raise ModelError(f"{where}: found {', '.join(unknown)}; expected facts of a card: {', '.join(Hints.__slots__)}")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
-from geoseg.models.importing import checkpoints, graphs, scripts
+from geoseg.models.importing import checkpoints, folders, graphs, items, scripts
 from geoseg.models.importing.cards import card_of
-from geoseg.models.importing.detection import Form, form_of
+from geoseg.models.importing.detection import KNOWN, Form, form_of
 from geoseg.models.importing.facts import Found, Hints
 from geoseg.models.importing.tensors import refuse_pickle
 from geoseg.models.importing.writing import write_model
@@ -37,12 +38,28 @@ def import_model(path: Path, destination: Path, hints: Hints = _SILENT) -> Model
 def inspect(path: Path, hints: Hints = _SILENT) -> Found:
     """What the foreign file or folder at `path` holds. Raises ModelError as `import_model` does."""
     form = form_of(path)
-    if form == Form.PICKLE:
-        refuse_pickle(path)
     if form == Form.BUNDLE:
         raise ModelError(f"{path}: found a geoseg bundle, which needs no import: use it as it is")
+    if form == Form.STAC:
+        return _named(path, hints)
+    return _read(path, form, hints)
+
+
+def _named(path: Path, hints: Hints) -> Found:
+    """What the file of weights holds that a STAC item names, with what the item says of it."""
+    weights, facts = items.read_item(path, hints)
+    form = form_of(weights)
+    if form == Form.STAC:
+        raise ModelError(f"{path}: found another STAC item, {weights.name}, as its model; expected a file of weights")
+    found = _read(weights, form, hints.over(facts))
+    return replace(found, what=f"{Form.STAC} that names {form}", facts=facts.over(found.facts))
+
+
+def _read(path: Path, form: Form, hints: Hints) -> Found:
+    if form == Form.PICKLE:
+        refuse_pickle(path)
     if form not in _READERS:
-        raise ModelError(f"{path}: found {form}, which cannot be imported")
+        raise ModelError(f"{path}: found {form}, which cannot be imported; expected {KNOWN}")
     return _READERS[form](path, hints)
 
 
@@ -60,10 +77,13 @@ def check_sum(path: Path, expected: str) -> str:
 
 _READERS: Mapping[Form, Reader] = MappingProxyType(
     {
+        Form.BUNDLE: checkpoints.read_bundle,
         Form.CHECKPOINT: checkpoints.read_checkpoint,
         Form.SAFETENSORS: checkpoints.read_safetensors,
         Form.TORCHSCRIPT: scripts.read_torchscript,
         Form.ONNX: graphs.read_onnx,
         Form.DEEPNESS: graphs.read_deepness,
+        Form.SMP: folders.read_smp,
+        Form.TRANSFORMERS: folders.read_transformers,
     }
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from geoseg.core.card import ModelCard
+from geoseg.core.card import Metric, ModelCard
 from geoseg.core.classes import ClassSet
 
 
@@ -43,6 +43,7 @@ class Hints:
     license: str | None = None
     attribution: str | None = None
     training_data: tuple[str, ...] | None = None
+    metrics: tuple[Metric, ...] | None = None
     limits: str | None = None
     source: str | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -12,59 +12,64 @@ from geoseg.errors import GeosegError
 from geoseg.models.header import TensorInfo
 from geoseg.models.importing.cards import class_set
 from geoseg.models.network import skeleton_of
-from geoseg.models.registry import architectures
+from geoseg.models.registry import Architecture, architectures
 
 Infos = Mapping[str, TensorInfo]
+Shapes = Mapping[str, tuple[int, ...]]
+
+_TOLD_BY = {
+    "decoder_pyramid_channels": "decoder.p5.weight",
+    "decoder_segmentation_channels": "decoder.fuse_stage.0.weight",
+}
+_FROZEN = "backbone.body.bn1.num_batches_tracked"  # normalisation that does not learn has no such count
+_PLAIN_PYRAMID = "backbone.fpn.inner_blocks.0.weight"  # a layer of the pyramid without normalisation: version 1
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """An architecture whose tensors are those that were found."""
+    """An architecture whose tensors are those that were found; `channels` of scores, or kinds of things."""
 
     architecture: str
     arguments: Mapping[str, Any]
-    in_channels: int
-    channels: int
+    in_channels: int = 3
+    channels: int = 2
+    kind: str = "semantic"
 
 
 def recognise(infos: Infos, known: Mapping[str, Any] | None = None) -> Recognised | None:
     """The architecture whose tensors have these names and shapes, or None; `known` are arguments that are given."""
+    shapes = {name: info.shape for name, info in infos.items()}
     given = dict(known or {})
-    if "encoder" in _parts(infos) and "segmentation_head" in _parts(infos):
-        candidates = _assembled(infos, given)
-    else:
-        candidates = _others(infos, given)
-    return next((found for found in candidates if fits(found, infos)), None)
+    candidates = _assembled if {"encoder", "decoder", "segmentation_head"} <= _parts(shapes) else _others
+    return next((found for guess in candidates(shapes, given) if (found := counted(guess, shapes))), None)
 
 
-def fits(found: Recognised, infos: Infos) -> bool:
-    """Whether the tensors are exactly those of that network, by name and shape."""
-    shapes = _shapes(found)
-    return shapes is not None and shapes == {name: info.shape for name, info in infos.items()}
-
-
-def channels_of(infos: Infos) -> tuple[int, int] | None:
-    """Bands and channels of scores by the first and the last kernel, or None where they do not tell."""
-    kernels = [info.shape for info in infos.values() if len(info.shape) == 4]
-    return (kernels[0][1], kernels[-1][0]) if kernels else None
+def counted(guess: Recognised, shapes: Shapes) -> Recognised | None:
+    """The guess with the bands and channels that the tensors tell, or None when they are those of another network."""
+    usual = _shapes(guess)
+    if usual is None or usual.keys() != shapes.keys():
+        return None
+    bands = _differing(usual, _shapes(replace(guess, in_channels=guess.in_channels + 1)), shapes)
+    channels = _differing(usual, _shapes(replace(guess, channels=guess.channels + 1)), shapes)
+    step = {"in_channels": bands, "channels": channels}
+    found = replace(guess, **{k: getattr(guess, k) + v for k, v in step.items() if v is not None})
+    return found if _shapes(found) == dict(shapes) else None
 
 
 def probe(found: Recognised) -> ModelCard:
     """A card that describes the network and nothing else."""
-    return ModelCard(
-        name="probe",
-        version="0",
-        task="probe",
-        description="",
-        architecture=found.architecture,
-        arguments=dict(found.arguments),
-        bands=tuple(f"band-{i}" for i in range(found.in_channels)),
-        resolution=1,
-        resolution_range=(1, 1),
-        mean=(0,) * found.in_channels,
-        std=(1,) * found.in_channels,
-        classes=class_set([f"class-{i}" for i in range(found.channels)]),
-        license="",
+    objects = found.kind == "instance"
+    names = [f"class-{i}" for i in range(found.channels)]
+    return ModelCard.model_validate(
+        {
+            **{"name": "probe", "version": "0", "task": "probe", "description": "", "license": "", "kind": found.kind},
+            **{"resolution": 1, "resolution_range": (1, 1), "mean": (0,) * found.in_channels},
+            "std": (1,) * found.in_channels,
+            "architecture": found.architecture,
+            "arguments": dict(found.arguments),
+            "bands": tuple(f"band-{i}" for i in range(found.in_channels)),
+            "classes": class_set(names, kind=found.kind, background=objects),
+        }
     )
 
 
@@ -77,38 +82,51 @@ def _shapes(found: Recognised) -> dict[str, tuple[int, ...]] | None:
     return {name: tuple(tensor.shape) for name, tensor in skeleton.state_dict().items()}
 
 
-def _parts(infos: Infos, prefix: str = "") -> frozenset[str]:
+def _differing(usual: Shapes, more: Shapes | None, found: Shapes) -> int | None:
+    """How many more bands or channels the tensors have, where one more changes some size by one; None if none does."""
+    for name, shape in usual.items():
+        grown = () if more is None else more.get(name, ())
+        if len(grown) == len(shape) == len(found[name]):
+            for before, after, there in zip(shape, grown, found[name], strict=True):
+                if after == before + 1:
+                    return there - before
+    return None
+
+
+def _parts(names: Mapping[str, Any], prefix: str = "") -> frozenset[str]:
     """First words of the names under `prefix`."""
-    return frozenset(name[len(prefix) :].partition(".")[0] for name in infos if name.startswith(prefix))
+    return frozenset(name[len(prefix) :].partition(".")[0] for name in names if name.startswith(prefix))
 
 
-def _assembled(infos: Infos, given: dict[str, Any]) -> Iterator[Recognised]:
-    """Networks of an encoder and a decoder that may have these tensors, likely ones first."""
-    counted = channels_of(infos)
-    head = infos.get("segmentation_head.0.weight")
-    if counted is None or head is None:
-        return
-    found = [given["encoder"]] if "encoder" in given else list(_encoders(infos, counted[0]))
-    decoder = _parts(infos, "decoder.")
+def _assembled(shapes: Shapes, given: dict[str, Any]) -> Iterator[Recognised]:
+    """Networks of an encoder and a decoder that may have these tensors."""
+    found = [given["encoder"]] if "encoder" in given else list(_encoders(shapes))
     for name, architecture in architectures().items():
-        if architecture.kind == "semantic" and architecture.encoder is not None and decoder:
+        if architecture.kind == "semantic" and architecture.takes_encoder:
             for encoder in found:
-                arguments = {**_options(infos, architecture.options), **given, "encoder": encoder}
-                yield Recognised(name, arguments, counted[0], head.shape[0])
+                yield Recognised(name, {**_options(shapes, architecture.options), **given, "encoder": encoder})
 
 
-def _encoders(infos: Infos, in_channels: int) -> Iterator[str]:
+def _encoders(shapes: Shapes) -> Iterator[str]:
     """Encoders of segmentation-models-pytorch whose tensors are those under `encoder.`."""
-    wanted = {name: info.shape for name, info in infos.items() if name.startswith("encoder.")}
-    parts = _parts(infos, "encoder.")
+    wanted = {name: shape for name, shape in shapes.items() if name.startswith("encoder.")}
+    parts = _parts(wanted, "encoder.")
     for family in _families():
-        first = _encoder_shapes(family[0], in_channels)
-        if _parts({k: TensorInfo("F32", v) for k, v in first.items()}, "encoder.") == parts:
-            yield from (name for name in family if _encoder_shapes(name, in_channels) == wanted)
+        if _parts(_encoder_shapes(family[0], 3), "encoder.") == parts:
+            yield from (name for name in family if _alike(name, wanted))
 
 
+def _alike(encoder: str, wanted: Shapes) -> bool:
+    """Whether an encoder has these tensors, whatever its bands."""
+    usual, more = _encoder_shapes(encoder, 3), _encoder_shapes(encoder, 4)
+    if usual.keys() != wanted.keys():
+        return False
+    return all(wanted[name] == shape for name, shape in usual.items() if more.get(name) == shape)
+
+
+@cache
 def _encoder_shapes(encoder: str, in_channels: int) -> dict[str, tuple[int, ...]]:
-    shapes = _shapes(Recognised("fpn", {"encoder": encoder}, in_channels, 1)) or {}
+    shapes = _shapes(Recognised("fpn", {"encoder": encoder}, in_channels)) or {}
     return {name: shape for name, shape in shapes.items() if name.startswith("encoder.")}
 
 
@@ -123,31 +141,37 @@ def _families() -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(names) for names in families.values())
 
 
-def _options(infos: Infos, known: tuple[str, ...]) -> dict[str, Any]:
-    """Options of a decoder that the shapes of its tensors tell."""
+def _options(shapes: Shapes, known: tuple[str, ...]) -> dict[str, Any]:
+    """Options that the names and shapes of tensors tell."""
     options: dict[str, Any] = {}
-    blocks = [infos.get(f"decoder.blocks.{i}.conv2.0.weight") for i in range(5)]
-    if "decoder_attention_type" in known and any(".attention1.attention.cSE" in name for name in infos):
+    blocks = [shapes.get(f"decoder.blocks.{i}.conv2.0.weight") for i in range(5)]
+    if "decoder_attention_type" in known and any(".attention1.attention.cSE" in name for name in shapes):
         options["decoder_attention_type"] = "scse"
     if "decoder_channels" in known and blocks[0] is not None:
-        options["decoder_channels"] = tuple(block.shape[0] for block in blocks if block is not None)
+        options["decoder_channels"] = tuple(block[0] for block in blocks if block is not None)
     for option, tensor in _TOLD_BY.items():
-        if option in known and tensor in infos:
-            options[option] = infos[tensor].shape[0]
+        if option in known and tensor in shapes:
+            options[option] = shapes[tensor][0]
+    if {"version", "norm"} <= set(known):  # Mask R-CNN
+        options["version"] = 1 if _PLAIN_PYRAMID in shapes else 2
+        options["norm"] = "batch" if _FROZEN in shapes else "frozen"
     return options
 
 
-_TOLD_BY = {
-    "decoder_pyramid_channels": "decoder.p5.weight",
-    "decoder_segmentation_channels": "decoder.fuse_stage.0.weight",
-}
-
-
-def _others(infos: Infos, given: dict[str, Any]) -> Iterator[Recognised]:
-    """Registered networks without an encoder of that kind, whose first and last kernels are those found."""
-    counted = channels_of(infos)
-    if counted is None:
-        return
+def _others(shapes: Shapes, given: dict[str, Any]) -> Iterator[Recognised]:
+    """Registered networks that are not put together so, with each encoder that they list."""
     for name, architecture in architectures().items():
-        if architecture.kind == "semantic" and given.keys() <= {*architecture.options, "encoder"}:
-            yield Recognised(name, given, *counted)
+        if architecture.kind == "panoptic" or architecture.extra is not None:
+            continue
+        if not given.keys() <= {*architecture.options, "encoder"}:
+            continue
+        options = {**_options(shapes, architecture.options), **given}
+        for encoder in _choices(architecture, given):
+            yield Recognised(name, {**options, **encoder}, kind=architecture.kind)
+
+
+def _choices(architecture: Architecture, given: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The arguments that choose an encoder, one for each that may be meant."""
+    if "encoder" in given or not architecture.takes_encoder:
+        return [{}]
+    return [{"encoder": name} for name in architecture.encoders] or [{}]

@@ -23,7 +23,7 @@ from geoseg.models.containers.torchscript import script
 from geoseg.models.importing import tensors
 from geoseg.models.importing.detection import Form
 from geoseg.models.importing.facts import Found, Hints
-from geoseg.models.importing.recognition import Recognised, channels_of, fits, probe, recognise
+from geoseg.models.importing.recognition import Recognised, counted, probe, recognise
 from geoseg.models.network import network_of
 
 CLOSE = 1e-4  # how far the answers of a rebuilt network may be from those of its script, relative to the largest one
@@ -53,8 +53,7 @@ def read_torchscript(path: Path, hints: Hints) -> Found:
     scripted = script(path)
     check_graph(path, scripted)
     weights = _weights(path, scripted)
-    infos = tensors.infos(weights)
-    bands = (channels_of(infos) or (None, None))[0] or (len(hints.bands) if hints.bands else None)
+    bands = len(hints.bands) if hints.bands else _bands(weights)
     answer = _answer(scripted, bands)
     channels = None if answer is None else answer.shape[1]
     told = _rebuilt(weights, hints, scripted, answer)
@@ -124,6 +123,11 @@ def _weights(path: Path, scripted: Any) -> Mapping[str, Tensor]:
     return tensors.unwrapped(path, state) if state else {}
 
 
+def _bands(weights: Mapping[str, Tensor]) -> int | None:
+    """The bands that the first kernel takes, in the order in which the network was written."""
+    return next((tensor.shape[1] for tensor in weights.values() if tensor.ndim == 4), None)
+
+
 def _chips(bands: int) -> Tensor:
     """Two chips of noise that is the same every time."""
     return torch.randn((2, bands, _SIDE, _SIDE), generator=torch.Generator().manual_seed(0))
@@ -147,9 +151,8 @@ def _rebuilt(weights: Mapping[str, Tensor], hints: Hints, scripted: Any, answer:
         return None
     infos = tensors.infos(weights)
     if hints.architecture is not None:
-        bands = (channels_of(infos) or (0, 0))[0]
-        named = Recognised(hints.architecture, dict(hints.arguments or {}), bands, answer.shape[1])
-        told = named if fits(named, infos) else None
+        shapes = {name: info.shape for name, info in infos.items()}
+        told = counted(Recognised(hints.architecture, dict(hints.arguments or {})), shapes)
     else:
         told = recognise(infos, hints.arguments)
     if told is None or told.channels != answer.shape[1]:

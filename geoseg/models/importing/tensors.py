@@ -27,7 +27,7 @@ _SAFE = "expected weights only: torch.save(network.state_dict(), ...), safetenso
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a torch checkpoint, freed of wrappers. Raises ModelError: code in it, damage, or no tensors.
+    """The tensors of a torch checkpoint. Raises ModelError: code in it, damage, or no tensors.
 
     Only torch's unpickler for weights reads it, which builds tensors and plain containers, and calls nothing else.
     """
@@ -50,18 +50,17 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     ) as error:
         why = str(error).partition("\n")[0][:200]
         raise ModelError(f"{path}: the checkpoint cannot be read ({why}); it is damaged: fetch it again") from error
-    return unwrapped(path, _state(path, content))
+    return _state(path, content)
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, freed of wrappers. Raises ModelError when it is damaged."""
+    """The tensors of a safetensors file. Raises ModelError when it is damaged."""
     try:
-        tensors = safetensors.torch.load_file(path)
+        return safetensors.torch.load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"{path}: the weights cannot be read ({error}); the file is damaged: fetch it again"
         ) from error
-    return unwrapped(path, tensors)
 
 
 def refuse_pickle(path: Path) -> None:

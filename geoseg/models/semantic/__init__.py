@@ -2,6 +2,7 @@
 
 from geoseg.models.semantic import assembled as assembled
 from geoseg.models.semantic import attention as attention
+from geoseg.models.semantic import configured as configured
 from geoseg.models.semantic import fcn as fcn
 from geoseg.models.semantic import hrnet as hrnet
 from geoseg.models.semantic import lraspp as lraspp
