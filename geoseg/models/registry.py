@@ -127,8 +127,9 @@ def create_model(
     _check_extra(found)
     network = _built(found, arguments)
     if encoder_weights is not None:
-        pretrained = importlib.import_module(f"{_HERE}.pretrained")
-        pretrained.load_encoder(network, encoder_weights, bands)
+        from geoseg.models.pretrained import load_encoder
+
+        load_encoder(network, encoder_weights, bands)
     return network
 
 
