@@ -91,7 +91,8 @@ class Answering(BaseHTTPRequestHandler):
         elif path not in self.hub.files:
             self.told(404, {"Content-Length": "0", "X-Error-Code": "EntryNotFound"})
         elif self.hub.files[path].statuses:
-            self.told(self.hub.files[path].statuses.pop(0), {"Content-Length": "0"})
+            file = self.hub.files[path]
+            self.told(file.statuses.pop(0), {"Content-Length": "0", **file.headers})
         else:
             self.send_file(self.hub.files[path], body)
 
