@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from geoseg.errors import ModelError
+from geoseg_cli.importing import fact_options
 from geoseg_cli.options import examples, json_option
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def models(ctx: click.Context) -> None:
-    """List, show, check and export models."""
+    """List, show, check, pull, import and export models."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -137,13 +138,50 @@ def pull(reference: str, accept_license: bool, sha256: str | None, output: str |
     path = str(copy_to(pulled, output) if output else pulled.path)
     report = describe(pulled, path, output or pulled.reference)
     if sha256 is None and reference.startswith("http") and "#sha256" not in reference:
-        click.echo(
-            f"geoseg: warning: the checksum was compared with none; pin it with --sha256 {pulled.sha256}", err=True
-        )
+        click.echo(f"geoseg: warning: no checksum to compare with; pin it with --sha256 {pulled.sha256}", err=True)
     if as_json:
         _print_json(report)
     else:
         show_pulled(report, pulled.licence.terms)
+
+
+@models.command("import")
+@click.argument("source", metavar="FILE|FOLDER")
+@click.option("-o", "--output", required=True, metavar="MODEL", help="The model to write; an older one is replaced.")
+@click.option("--sha256", metavar="DIGITS", help="The checksum that FILE is to have.")
+@fact_options
+@json_option
+@examples(
+    """
+    geoseg models import item.json -o imported.safetensors
+    geoseg models import item.json -o renamed.safetensors --name town-roofs --attribution "Town of Banepa"
+    """
+)
+def import_(source: str, output: str, sha256: str | None, as_json: bool, **flags: Any) -> None:
+    """Make a geoseg model of a foreign file or folder.
+
+    FILE is a torch checkpoint of weights, safetensors, TorchScript, ONNX (that of the QGIS plugin Deepness too) or a
+    STAC item with the MLM extension; FOLDER holds config.json beside the weights, of segmentation-models-pytorch or
+    transformers. What it does not say of itself is asked for: flags and --card add it, and count before it.
+
+    Nothing in FILE is run: pickles that want to run code are refused. The model is checked as by `geoseg models verify`
+    before it is put in its place.
+    """
+    from pathlib import Path
+
+    from geoseg.models.importing import detect, import_model
+    from geoseg.models.importing.conversion import check_sum
+    from geoseg_cli.importing import hints_from, show_import
+
+    path = Path(source)
+    found = detect(path)
+    checksum = check_sum(path, sha256 or "") if sha256 or path.is_file() else None
+    card = import_model(path, Path(output), hints_from(flags))
+    report = {"found": found, "source_sha256": checksum, "path": output, "card": card.model_dump(mode="json")}
+    if as_json:
+        _print_json(report)
+    else:
+        show_import(report)
 
 
 def _print_json(value: Any) -> None:

@@ -22,7 +22,7 @@ _TOLD_BY = {
     "decoder_segmentation_channels": "decoder.fuse_stage.0.weight",
 }
 _FROZEN = "backbone.body.bn1.num_batches_tracked"  # normalisation that does not learn has no such count
-_PLAIN_PYRAMID = "backbone.fpn.inner_blocks.0.weight"  # a layer of the pyramid without normalisation: version 1
+_FIRST_VERSION = "roi_heads.box_head.fc6.weight"  # two plain layers: torchvision's version 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _options(shapes: Shapes, known: tuple[str, ...]) -> dict[str, Any]:
         if option in known and tensor in shapes:
             options[option] = shapes[tensor][0]
     if {"version", "norm"} <= set(known):  # Mask R-CNN
-        options["version"] = 1 if _PLAIN_PYRAMID in shapes else 2
+        options["version"] = 1 if _FIRST_VERSION in shapes else 2
         options["norm"] = "batch" if _FROZEN in shapes else "frozen"
     return options
 
