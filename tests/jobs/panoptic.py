@@ -91,24 +91,28 @@ def strips(classes, ids, table, heights):
 
 
 def vectors(path, classes, ids, table, heights=(1000,), **changes):
-    """The features, read back from the file."""
+    """The features of a scene in strips of those heights, read back from the file."""
+    return written(path, strips(classes, ids, table, heights), ids.shape, **changes)
+
+
+def written(path, found, size, classes=CLASSES, **changes):
+    """The features of strips, read back from the file."""
     place = {name: changes.pop(name) for name in ("area", "region", "clip", "complete") if name in changes}
-    grid = GeoBox(ids.shape, HALF_METRE, "EPSG:32633")
     product = Product(
-        grid=grid,
-        block=Tiling.over(ids.shape, max(ids.shape), 0).whole(),
-        naming=ObjectNaming(CLASSES),
+        grid=GeoBox(size, HALF_METRE, "EPSG:32633"),
+        block=Tiling.over(size, max(size), 0).whole(),
+        naming=ObjectNaming(classes),
         postprocess=replace(EXACT, **changes),
         resolution=0.5,
         scored=True,
         background=0,
-        things=frozenset({2, 3}),
+        things=frozenset(c.id for c in classes.classes if c.kind == "thing"),
         **place,
     )
     with Staging([path], overwrite=True) as staging:
         sink = open_vectors(product, "scene.tif", Target(staging, path, None, {}, lambda message: None))
         try:
-            for strip in strips(classes, ids, table, heights):
+            for strip in found:
                 sink.write(strip)
             sink.commit()
         finally:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 import geoseg
+from geoseg.core.classes import NODATA, ClassInfo, ClassSet
 from geoseg.core.protocols import ObjectTable, Strip
 from geoseg.core.tiling import Span, Tiling
 from geoseg.errors import SpecError
+from geoseg.inference.separation import separate
 from geoseg.io.raster_sink import PanopticRasterSink, RasterOptions
 from geoseg.io.region import RegionMask
 from geoseg.jobs.area import CutObjectError
@@ -21,7 +23,7 @@ from geoseg.jobs.gathering import Gathering
 from geoseg.jobs.objects import ObjectNaming, coded
 from geoseg.jobs.window import Window
 from geoseg.vector.ground import Ground
-from tests.jobs.panoptic import CLASSES, HALF_METRE, numbered, painted, strips, vectors
+from tests.jobs.panoptic import CLASSES, HALF_METRE, numbered, painted, strips, vectors, written
 
 SIMPLE = {"outline": "simplify", "simplify_m": 0.8}
 SQUARE = {"outline": "square", "simplify_m": 1.0}
@@ -272,3 +274,31 @@ def test_a_window_takes_objects_with_it():
     assert np.array_equal(taken.instance_ids, np.where(inside, ids[part], 0))
     assert np.array_equal(taken.class_ids, np.where(inside, classes[part], 255))
     assert taken.instance_ids.dtype == np.int32
+
+
+def test_fields_told_apart_by_their_boundaries_are_features_that_share_the_ground(tmp_path):
+    y, x = np.mgrid[:90, :120]
+    ids = np.full(y.shape, 2, np.uint8)
+    ids[(y % 15 < 13) & (x % 20 < 18)] = 1
+    ids[:, :10] = 0
+    ids[(y >= 60) & (x >= 100)] = NODATA
+    classes = ClassSet(
+        classes=(
+            ClassInfo(id=0, name="background", colour="#000000"),
+            ClassInfo(id=1, name="field", colour="#00ff00", kind="thing"),
+            ClassInfo(id=2, name="boundary", colour="#ff0000"),
+        ),
+        separator=2,
+    )
+    scores = np.where(ids == 1, 200, 100).astype(np.uint8)
+    parts = (Strip(Span(i, i + 10), ids[i : i + 10], scores[i : i + 10]) for i in range(0, 90, 10))
+    found = list(separate(parts, classes, 120, Span(0, 90)))
+    frame = written(tmp_path / "fields.gpkg", found, ids.shape, classes)
+    assert len(frame) == 6 * 6 - 2
+    assert frame.geometry.area.sum() * 4 == (np.isin(ids, (1, 2))).sum()
+    assert frame.area_m2.sum() == pytest.approx(frame.geometry.area.sum(), rel=2e-3)
+    assert set(frame["class"]) == {"field"}
+    assert set(frame.confidence) == {round(200 / 254, 4)}
+    assert sorted(frame.instance_id) == list(range(1, len(frame) + 1))
+    assert shapely.coverage_is_valid(frame.geometry.to_numpy())
+    assert np.array_equal(burnt(frame, ids.shape), np.concatenate([strip.instance_ids for strip in found]))
