@@ -113,6 +113,7 @@ def export(model: str, destination: str, form: str) -> None:
 @click.option("--accept-license", is_flag=True, help="Consent to a licence that is not permissive.")
 @click.option("--sha256", metavar="DIGITS", help="The checksum that the weights are to have.")
 @click.option("-o", "--output", metavar="FILE", help="Put a copy of the model here too.")
+@fact_options
 @json_option
 @examples(
     """
@@ -120,7 +121,9 @@ def export(model: str, destination: str, form: str) -> None:
     geoseg models pull mlm:item.json -o copy.safetensors
     """
 )
-def pull(reference: str, accept_license: bool, sha256: str | None, output: str | None, as_json: bool) -> None:
+def pull(
+    reference: str, accept_license: bool, sha256: str | None, output: str | None, as_json: bool, **flags: Any
+) -> None:
     """Download a model into the cache, and print its licence.
 
     REFERENCE is https://host/model.safetensors (other files need --sha256), hf:owner/repository[@revision][:file] of
@@ -128,13 +131,15 @@ def pull(reference: str, accept_license: bool, sha256: str | None, output: str |
     mlm:item.json, a STAC item with the MLM extension, by its path or its address.
 
     The cache is the folder that GEOSEG_CACHE names, else one of the user's. With GEOSEG_OFFLINE=1 nothing is fetched.
+    What a foreign model does not say of itself is asked for: the other flags add it, as for `geoseg models import`.
     """
     from geoseg.models.hub.pulling import copy_to
     from geoseg.models.hub.pulling import pull as pull_model
-    from geoseg_cli.show_pull import describe, downloading, show_pulled
+    from geoseg_cli.show_pull import describe, downloading, facts_told, show_pulled
 
+    hints = facts_told(flags)
     with downloading(reference) as progress:
-        pulled = pull_model(reference, accept_license=accept_license, sha256=sha256, progress=progress)
+        pulled = pull_model(reference, accept_license=accept_license, sha256=sha256, progress=progress, hints=hints)
     path = str(copy_to(pulled, output) if output else pulled.path)
     report = describe(pulled, path, output or pulled.reference)
     if sha256 is None and reference.startswith("http") and "#sha256" not in reference:

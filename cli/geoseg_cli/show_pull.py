@@ -5,9 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geoseg_cli.tables import facts
+
+if TYPE_CHECKING:
+    from geoseg.models.importing import Hints
+
+
+def facts_told(flags: Mapping[str, Any]) -> Hints | None:
+    """The facts that flags say of a foreign model; None where there are none, so that nothing heavy is imported."""
+    from geoseg_cli.importing import hints_from
+
+    return hints_from(flags) if any(value not in (None, (), {}) for value in flags.values()) else None
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
+import torch
 
 from tests.models.hub.server import serving
 from tests.toy import write_toy_bundle
@@ -65,3 +67,21 @@ def test_a_wrong_checksum_is_one_line(geoseg, put, tmp_path):
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.count("\n") == 1
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_facts_that_a_foreign_file_lacks_are_added_by_flags(geoseg, tmp_path):
+    torch.save({"head.weight": torch.ones(2, 3, 1, 1), "head.bias": torch.zeros(2)}, tmp_path / "town.pth")
+    content = (tmp_path / "town.pth").read_bytes()
+    checksum = hashlib.sha256(content).hexdigest()
+    flags = {"architecture": "pixel-linear", "task": "town", "bands": "red,green,blue", "resolution": "0.5"}
+    flags |= {"classes": "background,town", "value-range": "0,255", "mean": "0,0,0", "std": "1,1,1", "license": "MIT"}
+    with serving() as hub:
+        url = hub.put("/town.pth", content)
+        lacking = geoseg("models", "pull", url, "--sha256", checksum)
+        assert lacking.code == 2
+        assert "--resolution METRES" in lacking.err
+        given = [text for key, value in flags.items() for text in (f"--{key}", value)]
+        told = json.loads(geoseg("models", "pull", url, "--sha256", checksum, "--json", *given).out)
+    assert told["card"]["bands"] == ["red", "green", "blue"]
+    assert told["licence"] == "MIT"
+    assert geoseg("models", "verify", url).code == 0

@@ -61,7 +61,7 @@ def offer(reference: Reference, sha256: str | None) -> Offer:
         origin=found.page(),
         licence=licence,
         obtain=partial(_obtain, reference, found, chosen, sha256),
-        facts={"license": licence.identifier, "attribution": form[1], "source": found.page()},
+        facts={"attribution": form[1], "source": found.page()},
     )
 
 

@@ -18,6 +18,7 @@ from geoseg.models.hub.fetching import locked
 from geoseg.models.hub.licences import Licence, accepting, licence_of, require
 from geoseg.models.hub.offers import Obtained, Offer, Report, carries_card
 from geoseg.models.hub.references import SCHEMES, Reference, parse
+from geoseg.models.packaged import brought, names
 
 if TYPE_CHECKING:
     from geoseg.models.importing import Hints
@@ -84,6 +85,10 @@ def _parsed(text: str) -> Reference:
         return reference
     if text.lower().endswith((".json", ".geojson")):
         return parse(f"mlm:{text}") or Reference("mlm", text)
+    if text in names() or text in brought():
+        raise ModelError(
+            f"{text}: is the name of a model that is there already; expected a reference to a hub: use it as it is"
+        )
     forms = "; ".join(SCHEMES.values())
     raise ModelError(
         f"{text}: found no reference to a hub; expected one such as {forms}; "
@@ -208,13 +213,14 @@ def _made(offer: Offer, obtained: Obtained, path: Path, hints: Hints | None) -> 
         return _copied(obtained.path, path)
     from geoseg.models.importing import Hints, import_model
 
-    known = Hints(**{**offer.facts, **obtained.facts})
+    licence = {} if offer.licence is None else {"license": offer.licence.identifier}
+    known = Hints(**{**licence, **offer.facts, **obtained.facts})
     try:
         return import_model(obtained.path, path, hints.over(known) if hints is not None else known)
     except ModelError as error:
         raise ModelError(
             f"{offer.reference}: was downloaded, but makes no model yet: {error}; "
-            f"say what it lacks with  geoseg models import {obtained.path}"
+            "say it to  geoseg models pull  or to  geoseg models import"
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from functools import partial
 from pathlib import PurePosixPath
@@ -14,6 +15,7 @@ from geoseg.models.hub.references import Reference
 from geoseg.models.hub.transfer import shown
 
 _SAFE = ".safetensors"
+_PAGE = re.compile(r"https://(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/?")
 ITEMS = (".json", ".geojson")
 
 
@@ -27,6 +29,9 @@ def offer(reference: Reference, sha256: str | None) -> Offer:
 
     Raises ModelError for a file that is no safetensors and has no checksum.
     """
+    page = _PAGE.fullmatch(shown(reference.text))
+    if page:
+        raise ModelError(f"{reference.text}: found the page of a repository; expected  hf:{page[1]}")
     expected = sha256 or reference.sha256
     name = PurePosixPath(name_of(reference.text))
     if expected is None and name.suffix.lower() != _SAFE:

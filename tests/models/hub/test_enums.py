@@ -183,6 +183,7 @@ def test_a_segmenter_of_torchvision_is_pulled_with_what_the_user_adds(hub, monke
     found = pull(reference, hints=added)
     assert found.card.classes.by_id(15).name == "person"
     assert found.card.classes.background == 0
+    assert found.card.license == "unknown"
 
 
 @pytest.mark.parametrize(

@@ -211,9 +211,17 @@ def test_a_copy_is_complete_or_absent(put, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
-@pytest.mark.parametrize("text", ["buildings", "town.safetensors", "./x.pth"])
-def test_words_and_files_are_not_pulled(text):
-    with pytest.raises(ModelError, match="found no reference to a hub"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("town.safetensors", "found no reference to a hub"),
+        ("./x.pth", "geoseg models import"),
+        ("buildings", "is there already"),
+        ("https://huggingface.co/owner/town", "expected  hf:owner/town"),
+    ],
+)
+def test_what_is_no_model_somewhere_else_is_not_pulled(text, said):
+    with pytest.raises(ModelError, match=said):
         pull(text)
 
 
