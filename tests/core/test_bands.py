@@ -1,6 +1,6 @@
 import pytest
 
-from geoseg.core.bands import common_name, match
+from geoseg.core.bands import common_name, dated, match, undated
 from geoseg.errors import BandError, UnknownNameError
 
 
@@ -20,6 +20,15 @@ from geoseg.errors import BandError, UnknownNameError
         ("B8A", "sentinel-2", "nir08"),
         ("B08@1", "sentinel-2", "nir@1"),
         ("quality", "sentinel-2", None),
+        ("Near Infrared @ 2", None, "nir@2"),
+        ("red@02", None, "red@2"),
+        ("red@0", None, None),
+        ("red@", None, None),
+        ("red@spring", None, None),
+        ("quality@1", None, None),
+        ("B6_VCID_1", None, "lwir"),
+        ("B6_VCID_2", "landsat-7", "lwirhigh"),
+        ("NDVI", None, "ndvi"),
         ("", None, None),
         (None, None, None),
     ],
@@ -50,3 +59,29 @@ def test_too_few_bands_are_not_answered_with_indices_that_are_not_there():
 def test_a_band_that_stands_twice_is_never_guessed():
     with pytest.raises(BandError, match="more than once"):
         match(("red",), ("red", "red"), "scene.tif")
+
+
+FIELDS = tuple(f"{name}@{date}" for date in (1, 2) for name in ("red", "green", "blue", "nir"))
+
+
+def test_a_model_of_two_dates_finds_its_bands_in_any_order():
+    assert match(FIELDS, FIELDS[4:] + FIELDS[:4], "scene.tif") == (5, 6, 7, 8, 1, 2, 3, 4)
+
+
+def test_bands_without_their_date_are_asked_for():
+    available = ("red", "green", "blue", "nir") * 2
+    with pytest.raises(
+        BandError, match=r"--bidx 1,2,.*--band-names and the number of their date \(red@1\).*--band red@1=F"
+    ):
+        match(FIELDS, available, "scene.tif")
+
+
+def test_one_date_is_not_enough_for_two():
+    with pytest.raises(BandError, match=r"found 4 band\(s\).*eats 8: red@1, .*--band NAME=FILE"):
+        match(FIELDS, FIELDS[:4], "scene.tif")
+
+
+def test_names_with_and_without_their_date():
+    assert undated("red@2") == undated("red") == "red"
+    assert dated(("red", "nir", "red", "pan")) == ("red@1", "nir", "red@2", "pan")
+    assert dated(("red", "nir")) == ("red", "nir")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from geoseg.models.hub.licences import UNKNOWN, accepted, licence_of, require
 from geoseg.models.pretrained import own, published, torchgeo_weights
 from geoseg.models.pretrained.encoder import Encoder, encoder_of
 from geoseg.models.pretrained.inflation import inflate
-from geoseg.models.pretrained.matching import matched
+from geoseg.models.pretrained.matching import partners
 from geoseg.models.pretrained.source import EncoderSource, Pretrained
 
 ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
@@ -40,7 +40,7 @@ def load_encoder(
         )
     pretrained = _pretrained(encoder, reference)
     _check_licence(pretrained.source, accept_license)
-    fitted = fit(encoder, pretrained.obtain(), pretrained.source, bands)
+    fitted = fit(encoder, pretrained, bands)
     state = encoder.module.state_dict()
     with torch.no_grad():
         for name, tensor in fitted.items():
@@ -64,16 +64,13 @@ def describe(reference: str, network: nn.Module | None = None) -> EncoderSource:
     return _pretrained(None if network is None else encoder_of(network), reference).source
 
 
-def fit(
-    encoder: Encoder, tensors: Mapping[str, Tensor], source: EncoderSource, bands: Sequence[str] | None
-) -> dict[str, Tensor]:
+def fit(encoder: Encoder, pretrained: Pretrained, bands: Sequence[str] | None) -> dict[str, Tensor]:
     """The tensor for each of the encoder's names: the weights' own, the first convolution fitted to `bands`.
 
     Raises ModelError where weights and encoder are not of one kind, or weights are not finite.
     """
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    expected = {name: tuple(tensor.shape) for name, tensor in encoder.module.state_dict().items()}
-    names = matched(expected, found, encoder.first, source.reference)
+    source, tensors = pretrained.source, pretrained.obtain()
+    names = partners(encoder, tensors, source.reference, pretrained.ordered)
     fitted = {name: tensors[other] for name, other in names.items()}
     broken = [names[n] for n, t in fitted.items() if t.is_floating_point() and not t.is_meta and not t.isfinite().all()]
     if broken:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from torch import Tensor
+
 from geoseg.errors import ModelError
+from geoseg.models.pretrained.encoder import Encoder
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -16,17 +19,24 @@ _STAGE = re.compile(r"^encoder\.stages\.(\d+)\.layers\.(\d+)\.(?:layer\.(\d+)|sh
 _STEM = {"embedder.embedder.convolution.": "conv1.", "embedder.embedder.normalization.": "bn1."}
 
 
-def matched(expected: Shapes, found: Shapes, first: str, origin: str) -> dict[str, str]:
+def partners(encoder: Encoder, tensors: Mapping[str, Tensor], origin: str, ordered: bool) -> dict[str, str]:
+    """The name among `tensors` of each of the encoder's, as `matched` finds it."""
+    expected = {name: tuple(tensor.shape) for name, tensor in encoder.module.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return matched(expected, found, encoder.first, origin, ordered=ordered)
+
+
+def matched(expected: Shapes, found: Shapes, first: str, origin: str, *, ordered: bool = True) -> dict[str, str]:
     """The name in the file of each of the network's tensors.
 
-    Names are compared without prefixes that all of them share; where they differ, tensors count in their order, if
-    shapes agree from the first to the last. Tensors of the file that the encoder lacks are left out, as are a
-    classifier's last layers. The tensor `first` may differ in its number of bands. Raises ModelError.
+    Names are compared without prefixes that all of them share; where they differ, tensors count in their order, if the
+    file is `ordered` and shapes agree from the first to the last. Tensors of the file that the encoder lacks are left
+    out, as are a classifier's last layers. The tensor `first` may differ in its number of bands. Raises ModelError.
     """
     prefix = common_prefix(list(expected))
     wanted = {canonical(name.removeprefix(prefix)): shape for name, shape in expected.items()}
     start = canonical(first.removeprefix(prefix))
-    names = _by_name(wanted, found, start, origin) or _by_order(wanted, found, start)
+    names = _by_name(wanted, found, start, origin) or (_by_order(wanted, found, start) if ordered else None)
     if names is None:
         raise _unlike(wanted, found, start, origin)
     return {name: names[short] for name in expected if (short := canonical(name.removeprefix(prefix))) in names}

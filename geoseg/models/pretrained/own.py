@@ -5,27 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
-
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
 from geoseg.models.header import read_card
 from geoseg.models.pretrained.encoder import Encoder
+from geoseg.models.pretrained.matching import partners
 from geoseg.models.pretrained.published import timm_config, usual
 from geoseg.models.pretrained.source import RGB, EncoderSource, Pretrained
 from geoseg.models.pretrained.tensors import read_tensors
 
 
 def of_file(path: Path, encoder: Encoder | None) -> Pretrained:
-    """The weights in a file. A bundle of geoseg's says what it eats; any other file is taken at its first convolution.
+    """The weights in a file. A bundle of geoseg's says what it eats; any other file is asked for its first convolution.
 
     Three bands of such a file are red, green and blue, normalised as the encoder's published weights want it; other
     bands stay without a name. Raises ModelError.
     """
-    tensors = read_tensors(path)
+    tensors, ordered = read_tensors(path), path.suffix != ".safetensors"  # safetensors sorts by name
     card = _card(path)
-    source = _of_card(path, card) if card else _guessed(path, tensors, encoder)
-    return Pretrained(source, lambda: tensors)
+    if card is not None:
+        return Pretrained(_of_card(path, card), lambda: tensors, ordered)
+    if encoder is None:
+        raise ModelError(
+            f"{path}: found weights without a card; expected the network that they are for: only it tells which of "
+            f"{len(tensors)} tensors eats the bands"
+        )
+    first = tensors[partners(encoder, tensors, str(path), ordered)[encoder.first]]
+    return Pretrained(_guessed(path, first.shape[1], encoder), lambda: tensors, ordered)
 
 
 def _card(path: Path) -> ModelCard | None:
@@ -52,14 +58,10 @@ def _of_card(path: Path, card: ModelCard) -> EncoderSource:
     )
 
 
-def _guessed(path: Path, tensors: dict[str, Tensor], encoder: Encoder | None) -> EncoderSource:
-    first = next((tensor for tensor in tensors.values() if tensor.ndim == 4), None)
-    if first is None:
-        raise ModelError(f"{path}: found no convolution among {len(tensors)} tensors; expected an encoder's weights")
-    bands = first.shape[1]
+def _guessed(path: Path, bands: int, encoder: Encoder) -> EncoderSource:
+    known = replace(usual(), reference=str(path))
     if bands != len(RGB):
-        return replace(usual(), reference=str(path), bands=(None,) * bands, mean=(0.0,) * bands, std=(1.0,) * bands)
-    config = (timm_config(encoder.module) if encoder else None) or {}
-    known = usual()
+        return replace(known, bands=(None,) * bands, mean=(0.0,) * bands, std=(1.0,) * bands)
+    config = timm_config(encoder.module) or {}
     mean, std = (tuple(config.get(what) or getattr(known, what)) for what in ("mean", "std"))
-    return replace(known, reference=str(path), mean=mean, std=std)
+    return replace(known, mean=mean, std=std)

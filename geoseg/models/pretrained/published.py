@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from geoseg.errors import ModelError
 from geoseg.models.hub import fetch
 from geoseg.models.hub.licences import licence_of
+from geoseg.models.network import _RatesOnCpu
 from geoseg.models.pretrained.encoder import Encoder
 from geoseg.models.pretrained.matching import canonical, common_prefix
 from geoseg.models.pretrained.source import IMAGENET_MEAN, IMAGENET_STD, RGB, EncoderSource, Pretrained
@@ -140,7 +141,7 @@ def _shapes(module: nn.Module, first: str) -> dict[str, tuple[int, ...]]:
 
 
 def _skeleton_shapes(known: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
+    with torch.device("meta"), _RatesOnCpu():
         skeleton = known["encoder"](**known["params"])
     first = next(name for name, layer in skeleton.named_modules() if isinstance(layer, nn.Conv2d))
     return _shapes(skeleton, f"{first}.weight")

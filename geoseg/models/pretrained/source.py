@@ -58,10 +58,14 @@ class EncoderSource:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pretrained:
-    """Weights that can be had: what they eat, and a function that gets the tensors by their names."""
+    """Weights that can be had: what they eat, and a function that gets the tensors by their names.
+
+    `ordered` says that the tensors stand in the order of their network.
+    """
 
     source: EncoderSource
     obtain: Callable[[], dict[str, Tensor]]
+    ordered: bool = False
 
 
 def band_index(name: str | None, known: Sequence[str | None]) -> int | None:
