@@ -30,7 +30,7 @@ def test_small_buildings_match_far_more_often_than_with_the_usual_anchors():
     assert found.share == pytest.approx(matched(houses(), found.sizes, found.ratios), abs=1e-4)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=4)
 @given(typical=st.floats(8, 300), seed=st.integers(0, 1000))
 def test_fitted_anchors_are_never_worse_than_the_usual_ones(typical, seed):
     sizes = houses(60, typical, seed)

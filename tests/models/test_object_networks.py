@@ -75,6 +75,17 @@ def test_any_bands_give_objects_on_chips_of_any_size(architecture, bands):
     assert torch.allclose(answer.scores, torch.cat([single.scores for single in alone]), atol=1e-4)
 
 
+def test_queries_that_see_nothing_become_no_objects():
+    torch.manual_seed(0)
+    network = small("mask2former-instance").eval()
+    network.network.class_predictor.bias.data[-1] += 20
+    with torch.inference_mode():
+        objects = network(torch.rand(1, 3, SIDE, SIDE)).objects[0]
+    check(objects, SIDE, SIDE)
+    assert len(objects.labels) == 0
+    assert len(objects.detections((3, 4))) == 0
+
+
 @pytest.mark.parametrize("architecture", NAMES)
 def test_half_precision_answers_in_full_and_learns(architecture):
     torch.manual_seed(0)
@@ -139,7 +150,12 @@ def test_bundled_networks_answer_as_before(tmp_path, architecture):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "encoder"), [("mask2former", "swin_tiny"), ("maskformer", "swin_tiny"), ("mask-rcnn", "resnet50")]
+    ("architecture", "encoder"),
+    [
+        ("mask2former", "swin_tiny"),
+        pytest.param("maskformer", "swin_tiny", marks=pytest.mark.slow),
+        pytest.param("mask-rcnn", "resnet50", marks=pytest.mark.slow),
+    ],
 )
 def test_other_encoders_can_be_bundled(tmp_path, architecture, encoder):
     card = small_card(architecture, 4)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from geoseg.models.answers import Answer, Target
 from geoseg.models.instance.mask_rcnn import padded
-from geoseg.models.instance.queries import Extent, Queries, query_objects, query_scores, segments
+from geoseg.models.instance.queries import Extent, Queries, likely, query_objects, query_scores, segments
 
 ENCODERS = ("resnet18", "resnet34", "resnet50", "resnet101", "swin_tiny")
 LOSSES = ("cross_entropy", "mask", "dice")
@@ -69,7 +69,10 @@ class MaskClassifier(nn.Module):
     def _answer(self, said: Queries, extent: Extent) -> Answer:
         objects, scores = [], []
         for logits, coarse in zip(said.classes.float(), said.masks, strict=True):  # all masks of a batch are large
-            classes, masks = logits.softmax(-1), extent.probabilities(coarse)
+            classes = logits.softmax(-1)
+            if not self.stuff:  # most queries see nothing: their masks are not worth enlarging
+                classes, coarse = likely(classes, coarse)
+            masks = extent.probabilities(coarse)
             objects.append(query_objects(classes, masks, self.stuff))
             if self.stuff:
                 scores.append(query_scores(classes, masks, self.stuff))

@@ -37,8 +37,14 @@ class Extent:
 
     def probabilities(self, masks: Tensor) -> Tensor:
         """Probabilities (query, y, x) float32 on the chip, of `masks` (query, y, x), logits at another scale."""
-        whole = functional.interpolate(masks[None].float(), self.padded, mode="bilinear", align_corners=False)[0]
+        whole = functional.interpolate(masks[:, None].float(), self.padded, mode="bilinear", align_corners=False)[:, 0]
         return whole[:, : self.size[0], : self.size[1]].sigmoid()
+
+
+def likely(classes: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """The queries among `classes` (query, class + 1) and `masks` (query, y, x) that may become objects."""
+    chosen = classes[:, :-1].amax(1) >= LEAST_SCORE
+    return classes[chosen], masks[chosen]
 
 
 def query_objects(classes: Tensor, masks: Tensor, stuff: int) -> Objects:
