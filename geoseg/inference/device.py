@@ -13,8 +13,6 @@ import torch
 
 from geoseg.errors import DeviceMemoryError, ResourceError
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
 
 @dataclass(frozen=True, slots=True)
 class Compute:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,9 +16,11 @@ from torch.nn import functional
 from geoseg.core.card import ModelCard
 from geoseg.core.values import Normalisation
 from geoseg.errors import DeviceMemoryError, ModelError, ResourceError, SpecError
-from geoseg.inference.device import DTYPES, Compute, device_memory, release, torch_settings
+from geoseg.inference.device import Compute, device_memory, release, torch_settings
 from geoseg.inference.kernels import clear_invalid, normalise_chip
 from geoseg.models.answers import Answer
+from geoseg.models.backends import prepared
+from geoseg.models.settings import Settings
 
 # On a CPU one chip at a time is the fastest: the layers of a larger batch leave the caches.
 LARGEST_BATCH = {"cpu": 1, "mps": 8, "cuda": 64}
@@ -43,12 +44,22 @@ class Augmentation:
 class Network:
     """A model on a device. Called with a batch of chips, it returns their scores."""
 
-    def __init__(self, module: nn.Module, card: ModelCard, compute: Compute, augmentation: Augmentation) -> None:
-        """Put the module, channels last, on the device: a copy of it where that is not the CPU."""
+    def __init__(
+        self,
+        module: nn.Module,
+        card: ModelCard,
+        compute: Compute,
+        augmentation: Augmentation,
+        backend: str = "auto",
+    ) -> None:
+        """Prepare a copy of the module for the device and the backend ("auto", "torch", "compile", "onnx", ...).
+
+        Raises what `geoseg.models.backends.prepared` raises.
+        """
         self.card, self.compute, self._augmentation = card, compute, augmentation
-        own = module if compute.device.type == "cpu" else copy.deepcopy(module)
-        self._module = own.eval().to(compute.device)
-        self._module.to(memory_format=torch.channels_last)
+        settings = Settings(compute.device, compute.precision, compute.threads)
+        with device_memory(compute.device, "taking the network"):
+            self._module = prepared(module, card, backend, settings)
 
     @torch.inference_mode()
     def answer(self, inputs: Tensor) -> Answer:
@@ -128,10 +139,7 @@ class Network:
         return answer.float()
 
     def _run(self, inputs: Tensor) -> Any:
-        device, precision = self.compute.device, self.compute.precision
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype=DTYPES[precision], enabled=precision != "fp32"):
-            return self._module(inputs)
+        return self._module(inputs)
 
     def _activate(self, logits: Tensor) -> Tensor:
         if self.card.activation == "softmax":

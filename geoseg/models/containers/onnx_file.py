@@ -79,11 +79,13 @@ def load(path: Path, card: ModelCard) -> Session:
 class OnnxSession(Session):
     """A model in ONNX Runtime, in the precision of its file."""
 
-    def __init__(self, path: Path, card: ModelCard, settings: Settings) -> None:
-        """Open the file. On a CUDA device TensorRT runs what it can, where it is installed."""
+    def __init__(self, path: Path, card: ModelCard, settings: Settings, content: bytes | None = None) -> None:
+        """Open the file, or its `content`. On a CUDA device TensorRT runs what it can, where it is installed."""
         super().__init__(path, card, settings)
-        parts(path)
-        self._session = _session(path, settings)
+        self._content = content
+        if content is None:
+            parts(path)
+        self._session = _session(path, settings, content)
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _DTYPES:
             listed = ", ".join(f"{i.name}: {i.type}" for i in inputs)
@@ -95,7 +97,7 @@ class OnnxSession(Session):
     def settled(self, settings: Settings) -> OnnxSession:
         """The same model with other threads, or on another device."""
         same = (settings.device, settings.thread_count) == (self.settings.device, self.settings.thread_count)
-        return self if same else OnnxSession(self.path, self.card, settings)
+        return self if same else OnnxSession(self.path, self.card, settings, self._content)
 
     def run(self, chips: NDArray[Any]) -> Sequence[NDArray[Any]]:
         """All outputs for one batch."""
@@ -123,7 +125,7 @@ def runtime() -> Any:
     return onnxruntime
 
 
-def _session(path: Path, settings: Settings) -> Any:
+def _session(path: Path, settings: Settings, content: bytes | None) -> Any:
     package = runtime()
     options = package.SessionOptions()
     options.intra_op_num_threads = settings.thread_count
@@ -131,7 +133,7 @@ def _session(path: Path, settings: Settings) -> Any:
     options.log_severity_level = _QUIET
     providers = _providers(settings, package.get_available_providers())
     try:
-        return package.InferenceSession(path, options, providers=providers)
+        return package.InferenceSession(content or path, options, providers=providers)
     except _faults() as error:
         raise ModelError(
             f"{path}: ONNX Runtime {package.__version__} cannot open it ({str(error)[:300]}); the file is damaged or "
