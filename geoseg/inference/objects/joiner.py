@@ -1,11 +1,13 @@
 """The objects of a block, from what its tiles see of them, row of tiles by row of tiles.
 
 A group of views that no later tile can add to is closed. Each of its pixels is decided by one tile: of those that see
-the object and cover the pixel, the one with the largest blend weight there (ties: the earlier one). Where groups
-overlap, the pixel goes to the higher score (ties: the earlier first pixel), and a group that keeps less than half of
-its pixels is dropped, best first as in the merging of Kirillov et al. 2019 (arXiv:1801.00868). A group waits for this
-until nothing that is still unknown can change it: an overlapping group that is open, or one of a higher priority that
-waits itself.
+the object and cover the pixel, the one with the largest blend weight there (ties: the earlier one). A group is dropped
+that was seen at borders of tiles only, cut by them, where other tiles see better and saw nothing.
+
+Where groups overlap, the pixel goes to the higher score (ties: the earlier first pixel), and a group that keeps less
+than half of its pixels is dropped, best first as in the merging of Kirillov et al. 2019 (arXiv:1801.00868). A group
+waits for this until nothing that is still unknown can change it: an overlapping group that is open, or one of a higher
+priority that waits itself.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from geoseg.core.tiling import Block, Tiling
 from geoseg.core.window import window
 from geoseg.inference.objects.grouping import adjacency, grouped
 from geoseg.inference.objects.kernels import DROPPED, KEPT, OPEN, WAITING, extents, resolve, settle
-from geoseg.inference.objects.matching import Pairs, match
+from geoseg.inference.objects.matching import Pairs, match, vouching
 from geoseg.inference.objects.views import Views, no_views, stacked, views_of
 
 _FIELDS: list[tuple[str, type[np.generic]]] = [
@@ -105,7 +107,6 @@ class Joiner:
         views = stacked([self.views, fresh])
         matches = match(views, len(fresh), self._tiling)
         self.compared += matches.compared
-        views = views.take(~matches.twins)
         self._apart = np.concatenate([self._apart, matches.apart])
         self._overlaps = np.concatenate([self._overlaps, matches.overlaps])
         _, first, place = np.unique(views.groups, return_index=True, return_inverse=True)
@@ -135,7 +136,8 @@ class Joiner:
         closed["score"] = weighted / np.maximum(closed["area"], 1)
         first = np.minimum.reduceat(np.where(measures[:, 1] < 0, np.iinfo(np.int64).max, measures[:, 1]), starts)
         closed["y"], closed["x"] = first >> 32, first & 0xFFFFFFFF
-        closed["state"] = np.where(closed["area"] > 0, WAITING, DROPPED)
+        vouched = np.logical_or.reduceat(vouching(views.boxes[order], views.tiles[order], self._tiling), starts)
+        closed["state"] = np.where(vouched & (closed["area"] > 0), WAITING, DROPPED)
         groups = np.concatenate([self._groups, closed])
         self._groups = groups[np.argsort(groups["id"])]
 
@@ -145,7 +147,7 @@ class Joiner:
         waiting = np.flatnonzero(groups["state"] == WAITING)
         if not len(waiting):
             return
-        keys = (groups["id"], groups["x"], groups["y"], -groups["score"])
+        keys = (groups["id"], groups["class_id"], groups["x"], groups["y"], -groups["score"])
         order = waiting[np.lexsort([key[waiting] for key in keys])]
         rank = np.full(len(groups) + 1, -1)
         rank[order] = np.arange(len(order))

@@ -14,7 +14,6 @@ from geoseg.core.compiled import compiled
 
 SEEN, WANTED = 1, 2  # bits of a pixel that a network calls the object's: SEEN always, WANTED where a class is asked for
 OPEN, WAITING, KEPT, DROPPED = 0, 1, 2, 3  # states of a group
-EDGE = 2  # pixels from its tile's border within which a view counts as cut by it: networks end a little short of it
 
 
 @compiled
@@ -114,21 +113,22 @@ def _beside(boxes: Any, offsets: Any, masks: Any, b: int, y: int, x: int) -> boo
 def within(pairs: Any, boxes: Any, offsets: Any, masks: Any, tiles: Any, grid: Any, areas: Any, cut: Any) -> None:
     """Measure the first view of each pair inside the second one's tile.
 
-    `tiles` (view, 2) holds row and column, `grid` (4,) stride and size of tiles along y, then x. `areas` (pair,) takes
-    the number of pixels, `cut` (pair,) whether one of them lies at a border of the view's own tile in there.
+    `tiles` (view, 2) holds row and column; `grid` (6,) stride and size of tiles, and how many pixels count as their
+    border, along y, then x. `areas` (pair,) takes the number of pixels, `cut` (pair,) whether one of them lies at a
+    border of the view's own tile in there.
     """
     for k in range(pairs.shape[0]):
         a, b = pairs[k, 0], pairs[k, 1]
-        own_y, own_x = tiles[a, 0] * grid[0], tiles[a, 1] * grid[2]
-        other_y, other_x = tiles[b, 0] * grid[0], tiles[b, 1] * grid[2]
-        low_y = own_y + EDGE if other_y < own_y else own_y - 1
-        high_y = own_y + grid[1] - EDGE if other_y > own_y else own_y + grid[1]
-        low_x = own_x + EDGE if other_x < own_x else own_x - 1
-        high_x = own_x + grid[3] - EDGE if other_x > own_x else own_x + grid[3]
+        own_y, own_x = tiles[a, 0] * grid[0], tiles[a, 1] * grid[3]
+        other_y, other_x = tiles[b, 0] * grid[0], tiles[b, 1] * grid[3]
+        low_y = own_y + grid[2] if other_y < own_y else own_y
+        high_y = own_y + grid[1] - grid[2] if other_y > own_y else own_y + grid[1]
+        low_x = own_x + grid[5] if other_x < own_x else own_x
+        high_x = own_x + grid[4] - grid[5] if other_x > own_x else own_x + grid[4]
         area, at_border = 0, False
         for y in range(max(boxes[a, 1], other_y), min(boxes[a, 3], other_y + grid[1])):
             row, outside = _row(boxes, offsets, a, y), y < low_y or y >= high_y
-            for x in range(max(boxes[a, 0], other_x), min(boxes[a, 2], other_x + grid[3])):
+            for x in range(max(boxes[a, 0], other_x), min(boxes[a, 2], other_x + grid[4])):
                 if masks[row + x]:
                     area += 1
                     at_border |= outside or x < low_x or x >= high_x

@@ -5,10 +5,8 @@
 2. A view that its own tile's border cuts inside the other tile is a part of the view there that it shares most with,
    when they share at least half of the smaller one. So the arms of a U whose bend lies in the next tile find each
    other. It joins the best one only: a blur at a tile's border that covers two roofs does not make them one.
-3. Views that touch in one tile and are told apart there stay apart, whatever other tiles make of them.
-
-Of two views of one class in one tile that share more than half of their union, the lower-scored one is the same object
-found twice; it is left out.
+3. Views that touch in one tile and are told apart there stay apart, whatever other tiles make of them; unless they
+   share half of their union: then that tile has found one object twice.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
-from geoseg.core.tiling import Tiling
+from geoseg.core.tiling import Axis, Tiling
 from geoseg.inference.objects.kernels import shared_pixels, touching, within
 from geoseg.inference.objects.neighbours import near
 from geoseg.inference.objects.views import Views
@@ -34,14 +32,13 @@ Pairs = NDArray[np.int64]
 class Matches:
     """What new views have to do with each other and with those before; all pairs (pair, 2) are ids of views.
 
-    `links` are to be joined in this order, unless that brings two of `apart` together. `overlaps` share pixels. `twins`
-    (view,) marks views that are left out; no pair has one. `compared` counts the pairs of boxes that were looked at.
+    `links` are to be joined in this order, unless that brings two of `apart` together. `overlaps` share pixels.
+    `compared` counts the pairs of boxes that were looked at.
     """
 
     links: Pairs
     apart: Pairs
     overlaps: Pairs
-    twins: NDArray[np.bool_]
     compared: int
 
 
@@ -64,45 +61,56 @@ def match(views: Views, fresh: int, tiling: Tiling) -> Matches:
     pairs, compared = near(views.boxes[index], len(index) - fresh)
     pairs = index[pairs]
     shared = shared_pixels(pairs, *views.raster)
-    twins = _twins(views, pairs, shared)
-    left = ~twins[pairs].any(1)
-    pairs, shared = pairs[left], shared[left]
-    overlaps = pairs[shared > 0]
     one_class = views.class_ids[pairs[:, 0]] == views.class_ids[pairs[:, 1]]
     one_tile = (views.tiles[pairs[:, 0]] == views.tiles[pairs[:, 1]]).all(1)
-    together = pairs[one_class & one_tile]
-    apart = together[touching(together, *views.raster)]
+    apart = _apart(views, pairs[one_class & one_tile], shared[one_class & one_tile])
     links = _links(_seen(views, pairs[one_class & ~one_tile], shared[one_class & ~one_tile], tiling), views)
-    return Matches(views.ids[links], views.ids[apart], views.ids[overlaps], twins, compared)
+    return Matches(views.ids[links], views.ids[apart], views.ids[pairs[shared > 0]], compared)
 
 
-def _twins(views: Views, pairs: Pairs, shared: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Views that show an object which a higher-scored one of the same tile shows; of equal ones, the later."""
-    first, second = pairs[:, 0], pairs[:, 1]
-    alike = (views.tiles[first] == views.tiles[second]).all(1) & (views.class_ids[first] == views.class_ids[second])
-    pairs, shared = pairs[alike & (shared > 0)], shared[alike & (shared > 0)]
-    areas = np.zeros(pairs.shape, np.int64)
-    cut = np.zeros(len(pairs), np.bool_)
-    whole = np.array([0, 1 << 60, 0, 1 << 60])  # one tile that holds everything: the views' own areas
-    nowhere = np.zeros_like(views.tiles)
-    for side in (0, 1):
-        within(np.roll(pairs, side, 1), *views.raster, nowhere, whole, areas[:, side], cut)
-    pairs = pairs[shared > AGREE * (areas.sum(1) - shared)]
-    better = views.scores[pairs[:, 0]] > views.scores[pairs[:, 1]]  # the first of a pair is the later view
-    winners, losers = np.where(better, *pairs.T), np.where(better, *pairs.T[::-1])
-    twins = np.zeros(len(views), np.bool_)
-    for k in np.lexsort((winners, -views.scores[winners])):
-        twins[losers[k]] |= not twins[winners[k]]
-    return twins
+def _apart(views: Views, pairs: Pairs, shared: NDArray[np.int64]) -> Pairs:
+    """Of pairs of one class in one tile, those that are two objects side by side."""
+    touch = touching(pairs, *views.raster)
+    pairs, shared = pairs[touch], shared[touch]
+    areas, _ = _measured(views, pairs, np.array([0, 1 << 60, 0] * 2))  # one tile that holds everything
+    side_by_side: Pairs = pairs[shared < AGREE * (areas.sum(1) - shared)]
+    return side_by_side
 
 
 def _seen(views: Views, pairs: Pairs, shared: NDArray[np.int64], tiling: Tiling) -> _Seen:
     pairs, shared = pairs[shared > 0], shared[shared > 0]
+    grid = np.array([n for axis in (tiling.y, tiling.x) for n in (axis.stride, axis.tile, _border(axis))])
+    return _Seen(pairs, shared, *_measured(views, pairs, grid))
+
+
+def _measured(views: Views, pairs: Pairs, grid: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Areas, and whether each view is cut, inside the other one's tile; both (pair, 2)."""
     areas, cut = np.zeros(pairs.shape, np.int64), np.zeros(pairs.shape, np.bool_)
-    grid = np.array([tiling.y.stride, tiling.y.tile, tiling.x.stride, tiling.x.tile])
     for side in (0, 1):
         within(np.roll(pairs, side, 1), *views.raster, views.tiles, grid, areas[:, side], cut[:, side])
-    return _Seen(pairs, shared, areas, cut)
+    return areas, cut
+
+
+def vouching(boxes: NDArray[np.int64], tiles: NDArray[np.int64], tiling: Tiling) -> NDArray[np.bool_]:
+    """Views (view,) that their tile does not cut, or that reach to where it sees better than its neighbours.
+
+    Others are what a network makes of the last few pixels of an object, or of nothing.
+    """
+    cut, inside = np.zeros(len(boxes), np.bool_), np.ones(len(boxes), np.bool_)
+    for ends, axis, index in ((boxes[:, 0::2], tiling.x, tiles[:, 1]), (boxes[:, 1::2], tiling.y, tiles[:, 0])):
+        start, before, after = index * axis.stride, index > 0, index < axis.count - 1
+        cut |= before & (ends[:, 0] < start + _border(axis))
+        cut |= after & (ends[:, 1] > start + axis.tile - _border(axis))
+        first = start + np.where(before, axis.overlap - axis.overlap // 2, 0)
+        stop = start + axis.tile - np.where(after, axis.overlap // 2, 0)
+        inside &= (ends[:, 0] < stop) & (ends[:, 1] > first)
+    vouched: NDArray[np.bool_] = inside | ~cut
+    return vouched
+
+
+def _border(axis: Axis) -> int:
+    """Pixels from a tile's border within which a view counts as cut by it: networks end a little short of it."""
+    return min(8, max(1, axis.overlap // 8))
 
 
 def _links(seen: _Seen, views: Views) -> Pairs:
@@ -112,9 +120,9 @@ def _links(seen: _Seen, views: Views) -> Pairs:
     slots = seen.pairs * 9 + towards  # a view has one place for each of its neighbouring tiles
     order = np.lexsort((seen.pairs[:, 1], seen.pairs[:, 0], -agreement))
     taken: NDArray[np.int64] = _one_to_one(order[agreement[order] >= AGREE], slots, 9 * len(views))
-    part = seen.shared / np.maximum(seen.areas.min(1), 1)
-    parts = np.union1d(*(_best_of_cut(seen, part, slots, side) for side in (0, 1)))
-    parts = np.setdiff1d(parts, taken)
+    part = seen.shared / seen.areas.min(1)
+    parts = np.union1d(*(_best_of_cut(seen, agreement, slots, side) for side in (0, 1)))
+    parts = np.setdiff1d(parts[part[parts] >= AGREE], taken)
     parts = parts[np.lexsort((seen.pairs[parts, 1], seen.pairs[parts, 0], -part[parts]))]
     links: Pairs = seen.pairs[np.concatenate([taken, parts])]
     return links
@@ -126,13 +134,11 @@ def _direction(views: Views, pairs: Pairs) -> NDArray[np.int64]:
     return step[:, 0] * 3 + step[:, 1]
 
 
-def _best_of_cut(seen: _Seen, part: NDArray[np.float64], slots: Pairs, side: int) -> NDArray[np.int64]:
-    """For each cut view and neighbouring tile, the pair with the view there that it shares most with, if enough."""
+def _best_of_cut(seen: _Seen, agreement: NDArray[np.float64], slots: Pairs, side: int) -> NDArray[np.int64]:
+    """For each cut view and neighbouring tile, the pair with the view there that it shares most with."""
     own = np.flatnonzero(seen.cut[:, side])
-    own = own[np.lexsort((seen.pairs[own, 1 - side], -part[own], -seen.shared[own], slots[own, side]))]
-    _, first = np.unique(slots[own, side], return_index=True)
-    best = own[first]
-    return best[part[best] >= AGREE]
+    own = own[np.lexsort((seen.pairs[own, 1 - side], -agreement[own], -seen.shared[own], slots[own, side]))]
+    return own[np.unique(slots[own, side], return_index=True)[1]]
 
 
 @compiled

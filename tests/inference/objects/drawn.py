@@ -8,18 +8,23 @@ EIGHT = np.ones((3, 3))
 
 
 def scene(shape, seed, count):
-    """Numbered objects (y, x): discs, rings, snakes, combs, bars and single pixels; each is in one piece (across corners, too)."""
+    """Numbered objects (y, x): discs, rings, snakes, combs, bars, single pixels; each in one piece (corners count)."""
     rng = np.random.default_rng(seed)
     pixels = np.zeros(shape, np.int64)
     for _ in range(count):
         mask = SHAPES[rng.integers(len(SHAPES))](shape, rng)
         pixels[mask] = pixels.max() + 1
-    pieces, total = np.zeros(shape, np.int64), 0
+    return pieces(pixels)
+
+
+def pieces(pixels):
+    """The same, each piece with a number of its own."""
+    out, total = np.zeros(pixels.shape, np.int64), 0
     for number in range(1, pixels.max() + 1):
         labels, found = ndimage.label(pixels == number, EIGHT)
-        pieces[labels > 0] = labels[labels > 0] + total
+        out[labels > 0] = labels[labels > 0] + total
         total += found
-    return pieces
+    return out
 
 
 def _disc(shape, rng):

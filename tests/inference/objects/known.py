@@ -21,12 +21,12 @@ ROOF, TREE = 3, 7  # class ids of the things
 WATER, FIELD = 1, 2  # and of the stuff
 
 
-def card(kind="instance", **changes):
-    def info(class_id, name, what):
-        return ClassInfo(id=class_id, name=name, colour="#112233", kind=what)
+def card(kind="instance", things=(ROOF, TREE), **changes):
+    def info(class_id, what):
+        return ClassInfo(id=class_id, name=f"{what} {class_id}", colour="#112233", kind=what)
 
-    stuff = [info(WATER, "water", "stuff"), info(FIELD, "field", "stuff")] if kind == "panoptic" else []
-    classes = [info(0, "ground", "stuff"), *stuff, info(ROOF, "roof", "thing"), info(TREE, "tree", "thing")]
+    stuff = (WATER, FIELD) if kind == "panoptic" else ()
+    classes = [*(info(i, "stuff") for i in (0, *stuff)), *(info(i, "thing") for i in things)]
     values = {
         "name": "known", "version": "1", "kind": kind, "task": "toy", "description": "", "architecture": "none",
         "license": "MIT", "bands": ("red", "green"), "resolution": 1.0, "resolution_range": (0.5, 2.0),
@@ -78,7 +78,7 @@ class Known(nn.Module):
         if self.stuff:
             phase = torch.arange(self.stuff)[None, :, None, None] / self.stuff
             y, x = torch.meshgrid(*(torch.arange(n) for n in chips.shape[2:]), indexing="ij")
-            scores = (torch.cos(6 * (chips[:, 1:] + phase)) + 0.1 * torch.sin(x + 2.0 * y)).softmax(1)
+            scores = (torch.cos(6 * (chips[:, 1:2] + phase)) + 0.1 * torch.sin(x + 2.0 * y)).softmax(1)
         return Answer(answers, scores)
 
     @staticmethod
@@ -87,8 +87,8 @@ class Known(nn.Module):
         return [(chip == n, label_of(n), score_of(n)) for n in numbers]
 
 
-def work_of(pixels, module, tiling, *, kind="instance", batch=2, valid=None, block=None, region=None, threshold=None):
-    the_card = card(kind)
+def work_of(pixels, module, tiling, *, the_card=None, batch=2, valid=None, block=None, region=None, threshold=None):
+    the_card = the_card or card()
     tiling = Tiling.over(pixels.shape[-2:], *tiling)
     canvas = Canvas(tiling, block or tiling.whole(), Decision.of(the_card, threshold), True)
     bands = np.zeros((2, *pixels.shape[-2:]), np.float32)
@@ -121,6 +121,26 @@ def run(pixels, tiling, module=None, **options):
         assert (scores[outside] == 255).all()
         assert (numbers[outside] == 0).all()
     return classes, scores, numbers, table
+
+
+class Layers(Known):
+    """Finds objects that may lie over one another: (mask (y, x), label, score) each, over the whole scene.
+
+    The first band holds each pixel's place in the scene, counted from 1.
+    """
+
+    def __init__(self, layers):
+        super().__init__(find=self.seen)
+        self.layers = layers
+
+    def seen(self, chip):
+        crops = [(mask.ravel()[chip - 1] & (chip > 0), label, score) for mask, label, score in self.layers]
+        return [crop for crop in crops if crop[0].any()]
+
+
+def places(shape):
+    """The pixels (y, x) that Layers takes."""
+    return np.arange(1, shape[0] * shape[1] + 1).reshape(shape)
 
 
 def rows_of(objects):
