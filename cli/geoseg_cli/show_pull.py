@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from geoseg_cli.tables import facts
 
@@ -18,6 +21,21 @@ def facts_told(flags: Mapping[str, Any]) -> Hints | None:
     from geoseg_cli.importing import hints_from
 
     return hints_from(flags) if any(value not in (None, (), {}) for value in flags.values()) else None
+
+
+class _Notices(logging.Handler):
+    """Prints what the library says as one line on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the record."""
+        click.echo(f"geoseg: {record.getMessage()}", err=True)
+
+
+def tell_downloads() -> None:
+    """Let the library say on standard error when it downloads a model that was named, but not pulled before."""
+    log = logging.getLogger("geoseg.models")
+    if not any(isinstance(handler, _Notices) for handler in log.handlers):
+        log.addHandler(_Notices(logging.WARNING))
 
 
 @contextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 
 import pytest
 import torch
 
+from geoseg_cli.show_pull import tell_downloads
 from tests.models.hub.server import serving
 from tests.toy import write_toy_bundle
 
@@ -38,6 +40,24 @@ def test_licence_checksum_file_and_use_are_printed(geoseg, put):
     assert answer.err == f"geoseg: warning: no checksum to compare with; pin it with --sha256 {told['sha256']}\n"
     assert geoseg("models", "pull", url, "--sha256", told["sha256"]).err == ""
     assert geoseg("models", "show", url, "--json").code == 0
+
+
+def test_a_model_that_is_downloaded_by_the_way_is_told(geoseg, put):
+    log = logging.getLogger("geoseg.models")
+    before = list(log.handlers)
+    tell_downloads()
+    tell_downloads()
+    try:
+        url = put()
+        first = geoseg("models", "show", url)
+        assert first.code == 0
+        assert (
+            first.err
+            == f"geoseg: {url}: not in the cache yet; it is downloaded now, under the licence that it carries\n"
+        )
+        assert geoseg("models", "show", url).err == ""
+    finally:
+        log.handlers[:] = before
 
 
 def test_consent_is_asked_for_and_given(geoseg, put):

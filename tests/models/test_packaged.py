@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from geoseg.errors import ModelError, UnknownNameError
+from geoseg.errors import MissingExtraError, ModelError, UnknownNameError
 from geoseg.models import load_model, packaged, resolve, verify
 from geoseg.tasks import TASKS
 from tests.toy import write_toy_bundle
@@ -45,6 +45,15 @@ def test_a_path_stands_for_itself(tmp_path):
     assert resolve(path) == path
     assert resolve(str(path)) == path
     assert load_model(str(path)).path == path
+
+
+def test_models_that_an_extra_brings_have_names_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEOSEG_CACHE", str(tmp_path))
+    with pytest.raises(UnknownNameError, match=r"did you mean .*clouds"):
+        resolve("cloudss")
+    monkeypatch.setattr("geoseg.models.clouds._PACKAGE", "no_such_package")
+    with pytest.raises(MissingExtraError, match=r"pip install 'geoseg\[clouds\]'"):
+        resolve("clouds")
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import torch
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import MissingExtraError, ModelError, UnknownNameError
-from geoseg.models import create_model, load_model, resolve
+from geoseg.models import load_model, resolve
 from geoseg.models.hub import pull
 from geoseg.models.hub.facts import dated
 from geoseg.models.hub.pulling import look_up
 from geoseg.models.hub.references import parse
 from geoseg.models.importing import Hints
+from geoseg.models.network import skeleton_of
 from geoseg.tasks import TASKS
 
 FREE = ("SENTINEL2_2CLASS_FTW", "SENTINEL2_3CLASS_FTW")
@@ -86,6 +87,15 @@ def eaten(card, chip):
     return ((chip - low) / (high - low) - mean) / std
 
 
+def test_every_segmenter_has_a_network(weights):
+    for name in (*FREE, *BOUND):
+        card = card_of(offered(name).facts)
+        skeleton = skeleton_of(card)
+        first = next(tensor for tensor in skeleton.state_dict().values() if tensor.ndim == 4)
+        assert first.shape[1] == len(card.bands)
+        assert skeleton.state_dict()["segmentation_head.0.bias"].shape == (len(card.channel_ids),)
+
+
 def test_the_tasks_name_weights_that_are_for_them():
     for task in ("fields", "trees"):
         reference = TASKS[task].default_model()
@@ -101,8 +111,10 @@ def test_trees_are_refused_without_consent_and_nothing_is_kept(kept):
 
 
 def test_fields_are_pulled_converted_and_found_offline(hub, weights, monkeypatch):
+    from torchgeo.models import unet
+
     member = weights.SENTINEL2_3CLASS_FTW
-    network = create_model("unet", encoder="efficientnet-b3", in_channels=8, classes=3)
+    network = unet(encoder_name="efficientnet-b3", encoder_weights=None, in_channels=8, classes=3)
     content = saved(network.state_dict())
     name = f"sentinel2_unet_effb3-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     monkeypatch.setattr(member.value, "url", hub.put(f"/torchgeo/ftw/resolve/main/{name}", content))

@@ -9,6 +9,8 @@ import shutil
 import socket
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from geoseg.errors import ModelError, ResourceError, WriteError
 from geoseg.models.hub import fetch, transfer
@@ -106,6 +108,23 @@ def test_breaks_without_progress_end_it_and_the_next_call_goes_on(hub, kept):
     hub.files["/a.bin"].drops.clear()
     assert fetch(file).read_bytes() == CONTENT
     assert ranges(hub)[-1] == f"bytes={300_000 + 100 * (len(hub.asked) - 2)}-"
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drops=st.lists(st.integers(0, 400_000), max_size=12), ranges=st.booleans())
+def test_whatever_breaks_the_file_is_whole_or_not_there(hub, cache, drops, ranges):
+    shutil.rmtree(cache, ignore_errors=True)
+    url = hub.put("/a.bin", CONTENT, drops=drops, ranges=ranges)
+    path = None
+    while path is None:
+        left = len(drops)
+        try:
+            path = fetch(url)
+        except ModelError:
+            assert not list(cache.glob("downloads/*/*"))
+            assert left > len(hub.files["/a.bin"].drops)
+    assert path.read_bytes() == CONTENT
+    assert not list(cache.glob("parts/*"))
 
 
 def test_a_file_that_changed_meanwhile_is_begun_again(hub):
