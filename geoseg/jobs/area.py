@@ -100,5 +100,5 @@ def _cut(
     cut = geometry.copy()
     cut[which] = shapely.intersection(cut[which], area)
     parts, owner = shapely.get_parts(cut, return_index=True)
-    solid = shapely.get_dimensions(parts) == dimension
+    solid = (shapely.get_dimensions(parts) == dimension) & ~shapely.is_empty(parts)  # parts outside are empty
     return parts[solid], owner[solid]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from geoseg.core.classes import NODATA
@@ -122,6 +123,24 @@ class Gathering:
             areas[which] = seen[:, PIXELS] * self._ground.pixel_areas(middle)
         return areas
 
+    def without_islands(self, batch: RingBatch, fill_m2: float) -> RingBatch:
+        """The batch without small holes of objects that hold but parts of the same object, and without those parts.
+
+        All parts of an object have to be in the batch.
+        """
+        objects, counts = np.unique(batch.class_id[is_object(batch.class_id)], return_counts=True)
+        gone, kept = np.zeros(len(batch.enclosed), np.bool_), np.ones(len(batch), np.bool_)
+        if fill_m2 <= 0 or not (counts > 1).any():
+            return batch
+        pixel = self._ground.pixel_areas(centres(batch))
+        for code in objects[counts > 1]:
+            parts = np.flatnonzero(batch.class_id == code)
+            for part in parts:
+                for ring in range(batch.polygon_offsets[part] + 1, batch.polygon_offsets[part + 1]):
+                    island = _islands(batch, ring, parts, fill_m2 / pixel[part])
+                    gone[ring], kept[island] = len(island) > 0, False
+        return batch.without_rings(gone).take(kept)
+
     def drawing(self, batch: RingBatch) -> None:
         """Note that these components are drawn next, or dropped."""
         which = is_object(batch.class_id)
@@ -162,6 +181,16 @@ class Gathering:
 def _not_after(keys: NDArray[np.int64], key: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which keys, last row and first pixel, are not after one."""
     return np.asarray((keys[:, 0] < key[0]) | ((keys[:, 0] == key[0]) & (keys[:, 1] <= key[1])))
+
+
+def _islands(batch: RingBatch, ring: int, parts: NDArray[np.int64], most: float) -> NDArray[np.int64]:
+    """Which of an object's parts lie in a hole of at most `most` pixels, none where something else does too."""
+    hole = shapely.Polygon(batch.points[batch.ring_offsets[ring] : batch.ring_offsets[ring + 1]])
+    if batch.enclosed[ring] == 0 or not hole.area <= most:
+        return parts[:0]
+    first = batch.points[batch.ring_offsets[batch.polygon_offsets[parts]]] + 0.5
+    inside = parts[shapely.contains_xy(hole, first[:, 0], first[:, 1])]
+    return inside if batch.pixels[inside].sum() == batch.enclosed[ring] else parts[:0]
 
 
 def _joined(parts: list[RawPolygons]) -> RawPolygons:

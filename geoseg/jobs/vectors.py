@@ -227,8 +227,8 @@ class PolygonOutlet:
 class ObjectOutlet(PolygonOutlet):
     """Does the same where objects are told apart: each is one feature, of all its parts.
 
-    Sizes are those of whole objects. A hole is filled where it holds nothing but background: what else lies in it may
-    be a part of an object that is kept.
+    Sizes are those of whole objects. A hole is filled where it holds nothing but background and parts of the same
+    object: what else lies in it may be a part of one that is kept.
     """
 
     def __init__(self, product: Product, sink: VectorSink, spool: Spool, threads: int) -> None:
@@ -267,7 +267,10 @@ class ObjectOutlet(PolygonOutlet):
         areas = self._gathering.areas(batch) if self._least > 0 else np.full(len(batch), np.inf)
         large = batch.take(~(areas < self._least))  # what has no measure stays
         self._gathering.drawing(batch)
-        drawn = self._pen.draw(tidy(large, self._ground, TidySettings(0.0, self._tidy.fill_holes_m2)))
+        fill = self._tidy.fill_holes_m2
+        if self._grouping != "adjoining":  # there an object's parts may come with different blocks
+            large = self._gathering.without_islands(large, fill)
+        drawn = self._pen.draw(tidy(large, self._ground, TidySettings(0.0, fill)))
         if self._blocks is not None:
             self._blocks.polygons(drawn)  # all of a block has to be known, which its objects do not tell
         kept = self._large(self._gathering.joined(drawn))

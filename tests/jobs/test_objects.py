@@ -130,6 +130,25 @@ def test_holes_are_filled_unless_something_lies_in_them(tmp_path):
     assert frame.area_m2[2] == pytest.approx((16 * 16 - 64) / 4, rel=2e-3)
 
 
+def test_an_island_of_an_object_in_its_own_hole_goes_with_the_hole(tmp_path):
+    instances = np.zeros((20, 40), np.int32)
+    instances[2:18, 2:18] = 1
+    instances[2:18, 22:38] = 2
+    instances[5:15, 5:15] = instances[5:15, 25:35] = 0
+    instances[8:12, 8:12], instances[8:12, 28:32] = 1, 2
+    instances[6, 26] = 3
+    ids, table = numbered(instances)
+    classes = np.where(ids > 0, 2, 0).astype(np.uint8)
+    table = ObjectTable(table.instance_id, np.full(3, 2, np.uint8), table.score, table.last_row)
+    scene = (classes, ids, table)
+    frame = vectors(tmp_path / "a.gpkg", *scene, (3,), fill_holes_m2=25.1).set_index("instance_id")
+    assert frame.area_m2[1] == pytest.approx(16 * 16 / 4, rel=2e-3)
+    assert frame.area_m2[2] == pytest.approx((16 * 16 - 100 + 16) / 4, rel=2e-3), "another object is there too"
+    assert [len(shapely.get_parts(frame.geometry[i])) for i in (1, 2)] == [1, 2]
+    smaller = vectors(tmp_path / "b.gpkg", *scene, fill_holes_m2=24).set_index("instance_id")
+    assert len(shapely.get_parts(smaller.geometry[1])) == 2
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 1000), st.lists(st.integers(1, 40), min_size=1, max_size=3))
 def test_every_object_is_one_feature_equal_to_its_pixels(tmp_path_factory, seed, heights):
@@ -223,7 +242,7 @@ def area(left, top, right, bottom):
     return RegionMask(np.array([shapely.box(*(HALF_METRE * (left, bottom)), *(HALF_METRE * (right, top)))]))
 
 
-@pytest.mark.parametrize("changes", [{}, SQUARE], ids=["exact", "square"])
+@pytest.mark.parametrize("changes", [{}, SQUARE, {"connectivity": 8}], ids=["exact", "square", "diagonal"])
 def test_objects_that_meet_an_area_come_out_whole_and_stuff_is_cut(tmp_path, changes):
     classes, ids, table = cross()
     classes[(classes == 0) & (np.arange(24) < 5)] = 1
@@ -238,6 +257,11 @@ def test_objects_that_meet_an_area_come_out_whole_and_stuff_is_cut(tmp_path, cha
     clipped = vectors(tmp_path / "c.gpkg", classes, ids, table, area=area(2, 5, 13, 8), clip=True, **changes)
     assert sorted(clipped[clipped.instance_id > 0].instance_id) == [1, 2]
     assert [len(shapely.get_parts(shape)) for shape in clipped[clipped.instance_id == 2].geometry] == [2]
+    narrow = vectors(tmp_path / "n.gpkg", classes, ids, table, area=area(2, 5, 5, 8), clip=True, **changes)
+    (left,) = narrow[narrow.instance_id == 2].geometry
+    assert len(shapely.get_parts(left)) == 1, "the other part lies outside"
+    if "outline" not in changes:
+        assert left.area * 4 == 2 * 3
 
 
 def test_an_object_that_reaches_the_rim_of_what_is_known_asks_for_more(tmp_path):
