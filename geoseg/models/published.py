@@ -98,13 +98,9 @@ PUBLISHED = (
         "pspnet",
         Channels(19),
         Stated(
-            _WANG,
-            65.9,
-            2017.6 * _GIBI,
-            _STREET,
-            f"{_UNITS}; smp's reads the encoder's second stage, not a dilated last one",
+            _WANG, 65.9, 2017.6 * _GIBI, _STREET, f"{_UNITS}; smp's head is narrower: 1 x 1, not 3 x 3, after pooling"
         ),
-        {"encoder": "resnet101"},
+        {"encoder": "resnet101", "dilated": True},
     ),
     Published(
         "UPerNet with ConvNeXt-T",

@@ -192,6 +192,17 @@ def test_wrong_multiscale_requests_are_explained(options, error, said):
         create_model("multiscale", in_channels=3, classes=2, **options)
 
 
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_pspnet_reads_the_last_features_at_an_eighth_of_the_size_where_it_is_dilated(encoder):
+    options = {"encoder": encoder, "in_channels": 4, "classes": 2}
+    with torch.device("meta"):
+        chips = torch.rand(1, 4, 64, 96)
+        plain, dilated = create_model("pspnet", **options), create_model("pspnet", dilated=True, **options)
+        read = [tuple(network.eval().encoder(chips)[-1].shape[1:]) for network in (plain, dilated)]
+        assert read == [(128, 8, 12), (512, 8, 12)]
+        assert dilated(chips).shape == (1, 2, 64, 96)
+
+
 def test_fcn_has_three_versions():
     with pytest.raises(ModelError, match="skips=4; expected one of 32, 16, 8"):
         create_model("fcn", in_channels=3, classes=2, skips=4)

@@ -112,12 +112,16 @@ def fpn(
 
 
 @register("pspnet", kind="semantic", paper="Zhao et al. 2017, arXiv:1612.01105", encoder="resnet34", licence=SMP)
-def pspnet(*, encoder: str, in_channels: int, classes: int, psp_out_channels: int = 512) -> nn.Module:
+def pspnet(
+    *, encoder: str, in_channels: int, classes: int, psp_out_channels: int = 512, dilated: bool = False
+) -> nn.Module:
     """PSPNet: features at an eighth of the size, pooled over four grids of regions.
 
-    Zhao et al. 2017, arXiv:1612.01105.
+    Zhao et al. 2017, arXiv:1612.01105. The features are those that an encoder has at an eighth of the size: quick.
+    With `dilated` they are its last ones, as the paper has it.
     """
-    return _assemble("PSPNet", encoder, in_channels, classes, {"psp_out_channels": psp_out_channels})
+    depth = {"encoder_depth": 5, "output_stride": 8} if dilated else {}
+    return _assemble("PSPNet", encoder, in_channels, classes, {"psp_out_channels": psp_out_channels, **depth})
 
 
 @register("pan", kind="semantic", paper="Li et al. 2018, arXiv:1805.10180", encoder="resnet34", licence=SMP)
