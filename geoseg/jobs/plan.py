@@ -70,6 +70,7 @@ class Plan:
     batch_size: int
     network_bytes: int
     outputs: dict[str, Path]
+    network: Network | None = None
 
     @property
     def cost(self) -> Cost:
@@ -91,6 +92,13 @@ class Plan:
         if self.model is None:
             raise ModelError(f"model {self.card.name} is not loaded; make the plan with geoseg.jobs.plan.plan")
         return self.model
+
+    @property
+    def ready(self) -> Network:
+        """The network, prepared for the device; a finished plan has one. Raises ModelError."""
+        if self.network is None:
+            raise ModelError(f"model {self.card.name} is not prepared; make the plan with geoseg.jobs.plan.plan")
+        return self.network
 
     @property
     def needs_scores(self) -> bool:
@@ -266,8 +274,9 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     draft.product.check()
     draft.check()
     draft = replace(draft, stretch=stretch_for(scene, bidx, card, job.stretch), model=model or load_model(reference))
-    found = probe(network(draft), tiling.y.tile, job.inference.batch_size)
-    final = replace(draft, batch_size=found.batch_size, network_bytes=found.host_bytes)
+    ready = _network(draft)
+    found = probe(ready, tiling.y.tile, job.inference.batch_size)
+    final = replace(draft, network=ready, batch_size=found.batch_size, network_bytes=found.host_bytes)
     final.check()
     return final
 
@@ -286,16 +295,17 @@ def _check_formats(job: PredictJob, grid: GeoBox, outputs: Mapping[str, Path]) -
         plan_reprojection(outputs["vector"], grid.crs, job.output.dst_crs)
 
 
-def network(plan: Plan) -> Network:
-    """The plan's model on its device, with the job's test-time augmentation."""
+def _network(plan: Plan) -> Network:
+    """The plan's model on its device, in its backend, with the job's test-time augmentation."""
     asked = plan.job.inference
-    return Network(plan.loaded.module, plan.card, plan.compute, Augmentation(asked.tta, asked.scales))
+    augmentation = Augmentation(asked.tta, asked.scales)
+    return Network(plan.loaded.module, plan.card, plan.compute, augmentation, asked.backend)
 
 
 def seconds(plan: Plan) -> float:
     """About how long the network will take for the plan's tiles, from one batch that is measured now."""
     batches = -(-len(plan.block.rows) * len(plan.block.columns) // plan.batch_size)
-    return batches * time_batch(network(plan), plan.tiling.y.tile, plan.batch_size)
+    return batches * time_batch(plan.ready, plan.tiling.y.tile, plan.batch_size)
 
 
 def grown(plan: Plan) -> Plan:

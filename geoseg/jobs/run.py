@@ -23,7 +23,7 @@ from geoseg.io.raster_sink import ClassRasterSink, PanopticRasterSink, RasterOpt
 from geoseg.jobs.area import CutObjectError
 from geoseg.jobs.metadata import job_metadata
 from geoseg.jobs.outlet import Outlets
-from geoseg.jobs.plan import Plan, grown, network
+from geoseg.jobs.plan import Plan, grown
 from geoseg.jobs.result import Result
 from geoseg.jobs.vectors import Drawn, Target, open_vectors
 from geoseg.jobs.window import OnGrid, WindowSink
@@ -111,7 +111,7 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
     work = Pass(
         reader,
         normalisation(plan.card, plan.stretch),
-        network(plan),
+        plan.ready,
         canvas,
         plan.batch_size,
         None if plan.region is None else OnGrid(plan.region, plan.grid),
