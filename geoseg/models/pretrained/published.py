@@ -38,11 +38,12 @@ def published(encoder: Encoder) -> Pretrained:
     config = timm_config(encoder.module)
     if config is not None:
         return _from_timm(config)
-    repository, revision = _smp_repository(encoder)
+    known = _smp_encoder(encoder)
+    settings = known["pretrained_settings"][REFERENCE]
+    repository, revision = settings["repo_id"], settings["revision"]
     told = _settings(hub_file(repository, revision, "config.json"))
-    return Pretrained(
-        _described(repository, told), lambda: read_tensors(fetch(hub_file(repository, revision, _WEIGHTS)))
-    )
+    url = hub_file(repository, revision, _WEIGHTS)
+    return Pretrained(_described(repository, told), lambda: _as_smp_reads(repository, known, read_tensors(fetch(url))))
 
 
 def hub_file(repository: str, revision: str, name: str) -> str:
@@ -103,20 +104,34 @@ def _as_timm_reads(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         try:
             whole = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
         except (RuntimeError, KeyError, ValueError) as error:
-            raise ModelError(f"encoder tu-{name}: the published weights do not fit ({error})") from error
+            raise ModelError(f"encoder tu-{name}: the published weights do not fit ({_brief(error)})") from error
     return dict(whole.state_dict())
 
 
-def _smp_repository(encoder: Encoder) -> tuple[str, str]:
-    """The hub's repository and revision of smp's weights for an encoder, which is known by its tensors.
+def _as_smp_reads(repository: str, known: Mapping[str, Any], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors after smp's own renaming of older ones, which each of its encoders does for itself."""
+    with torch.random.fork_rng(devices=[]):
+        whole = known["encoder"](**known["params"])
+    try:
+        whole.load_state_dict(tensors)
+    except (RuntimeError, KeyError) as error:
+        raise ModelError(f"{repository}: the published weights do not fit smp's encoder ({_brief(error)})") from error
+    return dict(whole.state_dict())
 
-    torchvision's and transformers' ResNets have those of smp's.
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _smp_encoder(encoder: Encoder) -> Mapping[str, Any]:
+    """The entry of an encoder in smp's list, where weights are published for it; it is known by its tensors.
+
+    The ResNets of torchvision and transformers have the tensors of smp's.
     """
     shapes = _shapes(encoder.module, encoder.first)
     for known in _candidates(encoder.module):
-        settings = known["pretrained_settings"].get(REFERENCE)
-        if settings and _skeleton_shapes(known) == shapes:
-            return settings["repo_id"], settings["revision"]
+        if REFERENCE in known["pretrained_settings"] and _skeleton_shapes(known) == shapes:
+            return known
     raise ModelError(
         f"{type(encoder.module).__name__}: found no weights published as {REFERENCE!r} for this encoder; choose "
         "another encoder, weights of torchgeo, or a file"

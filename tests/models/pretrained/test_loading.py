@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from geoseg.errors import ModelError, UnknownNameError
-from geoseg.models import create_model
+from geoseg.models import architectures, create_model
+from geoseg.models.network import _RatesOnCpu
 from geoseg.models.pretrained import card_facts, inflate, load_encoder
 from geoseg.models.pretrained.encoder import encoder_of
 from tests.toy import write_toy_bundle
@@ -18,6 +19,21 @@ NETWORKS = {
     "timm": ("unet", {"encoder": "tu-mobilenetv3_small_050", "decoder_channels": (16, 8)}, "model.conv_stem.weight"),
     "torchvision": ("mask-rcnn", {"encoder": "resnet18"}, "conv1.weight"),
 }
+
+
+CHOOSING = [name for name, found in architectures().items() if found.takes_encoder]
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_the_encoder_of_every_architecture_is_found(name):
+    found = architectures()[name]
+    for package in {"transformers": ("transformers", "scipy")}.get(found.extra or "", ()):
+        pytest.importorskip(package)
+    counts = {"classes": 2, **({"things": 1} if found.kind == "panoptic" else {})}
+    with torch.device("meta"), _RatesOnCpu():
+        encoder = encoder_of(create_model(name, in_channels=5, **counts))
+    assert encoder.in_channels == 5
+    assert encoder.module.state_dict()[encoder.first].shape[1] == 5
 
 
 def network(kind, in_channels=3, seed=0):

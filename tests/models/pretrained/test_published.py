@@ -1,6 +1,7 @@
 """Weights from an encoder's own publisher, fetched from a hub on this machine."""
 
 import json
+import re
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -13,7 +14,7 @@ from geoseg.models import create_model
 from geoseg.models.network import _RatesOnCpu
 from geoseg.models.pretrained import card_facts, inflate, load_encoder
 from geoseg.models.pretrained.encoder import encoder_of
-from geoseg.models.pretrained.published import _smp_repository, hub_file
+from geoseg.models.pretrained.published import _as_smp_reads, _smp_encoder, hub_file
 
 RGB = ("red", "green", "blue")
 SMP = smp.encoders.encoders["resnet18"]["pretrained_settings"]["imagenet"]
@@ -61,6 +62,18 @@ def test_the_resnet_of_a_detector_has_the_same_weights(resnet):
     assert torch.equal(weights_of(network)["layer3.0.downsample.0.weight"], resnet["layer3.0.downsample.0.weight"])
 
 
+def test_older_names_are_read_as_smp_reads_them(hub):
+    known = smp.encoders.encoders["densenet121"]
+    whole = known["encoder"](**known["params"]).state_dict()
+    tensors = {name: t for name, t in whole.items() if t.ndim}  # files of that age count no batches
+    older = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): t for name, t in tensors.items()}
+    assert older.keys() != tensors.keys()
+    read = _as_smp_reads("smp-hub/densenet121.imagenet", known, dict(older))
+    assert all(torch.equal(tensor, read[name]) for name, tensor in tensors.items())
+    with pytest.raises(ModelError, match="the published weights do not fit"):
+        _as_smp_reads("smp-hub/densenet121.imagenet", known, {"a": torch.zeros(1)})
+
+
 def test_timms_weights_go_through_its_own_conversion(hub):
     whole = timm.create_model(TIMM, pretrained=False)
     repository = timm.get_pretrained_cfg(TIMM).hf_hub_id
@@ -103,7 +116,7 @@ def test_an_encoder_that_nobody_published_is_told(hub):
 @pytest.mark.filterwarnings("ignore:.*timm-.*:DeprecationWarning")
 def test_an_encoder_of_smp_is_known_by_its_tensors_whatever_it_eats(name):
     encoder = encoder_of(skeleton(name))
-    assert _smp_repository(encoder)[0] == smp.encoders.encoders[name]["pretrained_settings"]["imagenet"]["repo_id"]
+    assert _smp_encoder(encoder) is smp.encoders.encoders[name]
 
 
 def skeleton(name):
