@@ -30,6 +30,9 @@ class Asked:
 
 def execute(make_job: Callable[[], JobSpec], asked: Asked) -> None:
     """Plan the job that `make_job` gives, run it unless a dry run was asked for, and print what came out."""
+    from geoseg_cli.show_pull import tell_downloads
+
+    tell_downloads()
     with telling(asked.progress) as teller:
         job = make_job()
         teller.stage("planning")

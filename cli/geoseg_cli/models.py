@@ -15,6 +15,9 @@ from geoseg_cli.options import examples, json_option
 @click.pass_context
 def models(ctx: click.Context) -> None:
     """List, show, check, pull, import and export models."""
+    from geoseg_cli.show_pull import tell_downloads
+
+    tell_downloads()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
