@@ -1,15 +1,21 @@
 """Networks that find objects: every one takes any bands, answers alike alone and in a batch, learns, can be bundled."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import geoseg
 from geoseg.errors import ModelError, UnknownNameError
 from geoseg.models import create_model, load_model, save_bundle
 from geoseg.models.answers import Answer, ObjectNetwork, Objects
 from geoseg.models.network import skeleton_of
+from tests.factory import make_raster
 from tests.models.drawn import SIDE, drawn, empty_target
 from tests.models.object_networks import INSTANCE, NAMES, PANOPTIC, small, small_card
+
+
+QUICK = ("mask2former-instance", "maskformer")  # one of each kind runs on a scene whenever tests run
 
 
 def check(objects: Objects, height: int, width: int) -> None:
@@ -165,6 +171,25 @@ def test_other_encoders_can_be_bundled(tmp_path, architecture, encoder):
     with torch.inference_mode():
         answer = load_model(tmp_path / "model.safetensors").module(torch.rand(1, 4, SIDE, SIDE))
     assert isinstance(answer, Answer)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+)
+def test_each_runs_on_a_scene(tmp_path, architecture):
+    torch.manual_seed(0)
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 64, 100), dtype=np.uint8)
+    scene = make_raster(tmp_path / "scene.tif", data=pixels)
+    named = {"bands": ("red", "green", "blue"), "threshold": 0.06}  # few random objects are surer than that
+    card = small_card(architecture).model_copy(update=named)
+    save_bundle(tmp_path / "model.safetensors", inclined(small(architecture)), card)
+    found = geoseg.predict(scene, load_model(tmp_path / "model.safetensors")).polygons()
+    assert len(found) > 0
+    assert set(found["class"]) <= {c.name for c in card.classes.foreground}
+    numbers = found["instance_id"][found["class_id"].isin(card.object_ids)]
+    assert numbers.is_unique
+    assert found.area.sum() <= 6400 + 1e-6, "a pixel belongs to one"
 
 
 @pytest.mark.parametrize(
