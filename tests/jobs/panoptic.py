@@ -98,9 +98,10 @@ def vectors(path, classes, ids, table, heights=(1000,), **changes):
 def written(path, found, size, classes=CLASSES, **changes):
     """The features of strips, read back from the file."""
     place = {name: changes.pop(name) for name in ("area", "region", "clip", "complete") if name in changes}
+    block = changes.pop("block", None)
     product = Product(
         grid=GeoBox(size, HALF_METRE, "EPSG:32633"),
-        block=Tiling.over(size, max(size), 0).whole(),
+        block=block or Tiling.over(size, max(size), 0).whole(),
         naming=ObjectNaming(classes),
         postprocess=replace(EXACT, **changes),
         resolution=0.5,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rasterio.features
@@ -15,7 +17,7 @@ from geoseg.core.classes import NODATA, ClassInfo, ClassSet
 from geoseg.core.protocols import ObjectTable, Strip
 from geoseg.core.tiling import Span, Tiling
 from geoseg.errors import SpecError
-from geoseg.inference.separation import separate
+from geoseg.inference.separation.separate import separate
 from geoseg.io.raster_sink import PanopticRasterSink, RasterOptions
 from geoseg.io.region import RegionMask
 from geoseg.jobs.area import CutObjectError
@@ -326,3 +328,25 @@ def test_fields_told_apart_by_their_boundaries_are_features_that_share_the_groun
     assert sorted(frame.instance_id) == list(range(1, len(frame) + 1))
     assert shapely.coverage_is_valid(frame.geometry.to_numpy())
     assert np.array_equal(burnt(frame, ids.shape), np.concatenate([strip.instance_ids for strip in found]))
+
+
+@pytest.mark.parametrize("changes", [{}, SIMPLE, SQUARE], ids=["exact", "simplify", "square"])
+def test_a_block_inside_the_scene_gives_what_lies_in_it(tmp_path, changes):
+    classes, ids, table = painted((60, 70), 4, nodata=False)
+    y, x = Span(13, 51), Span(9, 64)
+    alone = np.zeros((60, 70), bool)
+    alone[13:51, 9:64] = True
+    numbers, inner = numbered(np.where(alone, ids, 0), np.concatenate([[0], table.class_id]))
+    expected = vectors(tmp_path / "a.gpkg", np.where(alone, classes, 0), numbers, inner, **changes)
+    part = np.s_[y.start : y.stop, x.start : x.stop]
+    rows = ObjectTable(inner.instance_id, inner.class_id, inner.score, inner.last_row - y.start)
+    moved = [
+        replace(
+            strip,
+            y=Span(strip.y.start + y.start, strip.y.stop + y.start),
+            objects=replace(strip.objects, last_row=strip.objects.last_row + y.start),
+        )
+        for strip in strips(classes[part], numbers[part], rows, (7,))
+    ]
+    block = Tiling.over((60, 70), 70, 0).block(y, x)
+    same(written(tmp_path / "b.gpkg", moved, (60, 70), block=block, **changes), expected)

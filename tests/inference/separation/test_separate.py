@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from geoseg.core.classes import NODATA, ClassInfo, ClassSet
 from geoseg.core.protocols import Strip
 from geoseg.core.tiling import Span
-from geoseg.inference.separation import separate, watershed
+from geoseg.inference.separation import separate as watershed
+from geoseg.inference.separation.separate import separate
 
 CLASSES = ClassSet(
     classes=(
