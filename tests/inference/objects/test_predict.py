@@ -269,3 +269,35 @@ def test_closing_early_ends_all_threads():
     next(strips)
     strips.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_slivers_that_only_the_border_of_a_tile_shows_are_dropped_and_whole_objects_are_not():
+    pixels = np.zeros((16, 56), np.int64)
+    pixels[2:6, 30:32] = 1  # at the end of the first tile of 32 with 8 shared; the second sees it whole
+    pixels[8:12, 27:30] = 2
+
+    def first_alone(chip):
+        return Known.exact(chip) if chip[2, 30] == 1 and not chip[:, :24].any() else []
+
+    def second_alone(chip):
+        return Known.exact(chip) if chip[2, 6] == 1 else []
+
+    _, _, numbers, _ = run(pixels, (32, 8), Known(find=first_alone))
+    np.testing.assert_array_equal(numbers, pixels == 2)
+    _, _, numbers, _ = run(pixels, (32, 8), Known(find=second_alone))
+    np.testing.assert_array_equal(numbers, pixels)
+
+
+@pytest.mark.parametrize("twice", ["first", "second", "both"])
+def test_an_object_that_a_tile_finds_twice_is_one(twice):
+    pixels = np.zeros((32, 56), np.int64)
+    pixels[10:20, 20:36] = 1
+
+    def find(chip):
+        doubled = twice == "both" or (twice == "first") == (not chip[:, 0].any() and chip[:, -1].any())
+        again = np.roll(chip > 0, 1, 0)
+        return [(chip > 0, 0, 0.7)] + ([(again, 0, 0.9)] if doubled else [])
+
+    _, _, numbers, table = run(pixels, (32, 8), Known(find=find))
+    assert len(table) == 1
+    assert ((numbers > 0) == (pixels > 0)).mean() > 0.95
