@@ -81,10 +81,8 @@ PUBLISHED = (
         "DeepLabv3+, dilated Xception-71",
         "deeplabv3plus",
         Channels(19),
-        Stated(
-            _WANG, 43.5, 1444.6 * _GIBI, _STREET, f"{_UNITS}; features at an eighth of the size, ours at a sixteenth"
-        ),
-        {"encoder": "tu-xception71"},
+        Stated(_WANG, 43.5, 1444.6 * _GIBI, _STREET, _UNITS),
+        {"encoder": "tu-xception71", "encoder_output_stride": 8},
     ),
     Published(
         "UNet++ with ResNet-101",

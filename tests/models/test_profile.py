@@ -78,6 +78,7 @@ def test_a_sample_computes_what_is_told(name):
 
 SAME = [
     "FCN with VGG16", "SegFormer-B0", "SegFormer-B1", "SegFormer-B2", "SegFormer-B3", "SegFormer-B4", "SegFormer-B5",
+    "DeepLabv3, dilated ResNet-101",
     "HRNetV2-W48", "UPerNet with ConvNeXt-T", "DPT-Base", "DPT-Large", "LR-ASPP with MobileNetV3-Large",
     "Mask R-CNN R50-FPN, version 2", "Mask2Former R50",
 ]  # fmt: skip

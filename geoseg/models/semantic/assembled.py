@@ -158,12 +158,17 @@ def deeplabv3plus(
     classes: int,
     decoder_channels: int = 256,
     decoder_atrous_rates: Sequence[int] = (12, 24, 36),
+    encoder_output_stride: int = 16,
 ) -> nn.Module:
     """DeepLabv3+: DeepLabv3 at a sixteenth of the size, with a small decoder that adds fine features.
 
-    Chen et al. 2018, arXiv:1802.02611.
+    Chen et al. 2018, arXiv:1802.02611. `encoder_output_stride` 8 reads features at an eighth of the size.
     """
-    options = {"decoder_channels": decoder_channels, "decoder_atrous_rates": tuple(decoder_atrous_rates)}
+    options = {
+        "decoder_channels": decoder_channels,
+        "decoder_atrous_rates": tuple(decoder_atrous_rates),
+        "encoder_output_stride": encoder_output_stride,
+    }
     return _assemble("DeepLabV3Plus", encoder, in_channels, classes, options)
 
 
