@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from geoseg.core.card import ModelCard
@@ -75,6 +76,15 @@ def probe(found: Recognised) -> ModelCard:
 
 def _shapes(found: Recognised) -> dict[str, tuple[int, ...]] | None:
     """Names and shapes of the network's tensors; None when it cannot be built."""
+    arguments = json.dumps(dict(found.arguments), sort_keys=True, default=str)
+    return _built(found.architecture, arguments, found.in_channels, found.channels, found.kind)
+
+
+@lru_cache(maxsize=256)
+def _built(
+    architecture: str, arguments: str, in_channels: int, channels: int, kind: str
+) -> dict[str, tuple[int, ...]] | None:
+    found = Recognised(architecture, json.loads(arguments), in_channels, channels, kind)
     try:
         skeleton = skeleton_of(probe(found))
     except (GeosegError, ValueError):
@@ -100,10 +110,9 @@ def _parts(names: Mapping[str, Any], prefix: str = "") -> frozenset[str]:
 
 def _assembled(shapes: Shapes, given: dict[str, Any]) -> Iterator[Recognised]:
     """Networks of an encoder and a decoder that may have these tensors."""
-    found = [given["encoder"]] if "encoder" in given else list(_encoders(shapes))
-    for name, architecture in architectures().items():
-        if architecture.kind == "semantic" and architecture.takes_encoder:
-            for encoder in found:
+    for encoder in [given["encoder"]] if "encoder" in given else _encoders(shapes):
+        for name, architecture in architectures().items():
+            if architecture.kind == "semantic" and architecture.takes_encoder:
                 yield Recognised(name, {**_options(shapes, architecture.options), **given, "encoder": encoder})
 
 
@@ -159,15 +168,17 @@ def _options(shapes: Shapes, known: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _others(shapes: Shapes, given: dict[str, Any]) -> Iterator[Recognised]:
-    """Registered networks that are not put together so, with each encoder that they list."""
-    for name, architecture in architectures().items():
-        if architecture.kind == "panoptic" or architecture.extra is not None:
+    """Registered networks that are not put together so, with each encoder that they list; small ones come first."""
+    kind = "instance" if "rpn" in _parts(shapes) else "semantic"
+    for name, architecture in sorted(architectures().items(), key=lambda pair: pair[1].takes_encoder):
+        if architecture.kind != kind or architecture.extra is not None:
             continue
         if not given.keys() <= {*architecture.options, "encoder"}:
             continue
         options = {**_options(shapes, architecture.options), **given}
-        for encoder in _choices(architecture, given):
-            yield Recognised(name, {**options, **encoder}, kind=architecture.kind)
+        guesses = [Recognised(name, {**options, **e}, kind=kind) for e in _choices(architecture, given)]
+        if _parts(_shapes(guesses[0]) or {}) == _parts(shapes):
+            yield from guesses
 
 
 def _choices(architecture: Architecture, given: Mapping[str, Any]) -> list[dict[str, str]]:
