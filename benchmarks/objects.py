@@ -1,4 +1,4 @@
-"""Seconds and memory that joining objects over tiles takes, without a network: matching alone, then crowded scenes.
+"""Seconds of one core, and memory, that joining objects over tiles takes: matching alone, then crowded scenes.
 
     python benchmarks/objects.py [--boxes 33000] [--size 4096] [--json objects.json]
 
@@ -78,18 +78,18 @@ class Scene:
         """Join, paint, and say what it took."""
         block = self.tiling.whole()
         joiner, painter = Joiner(self.tiling, block), Painter(block)
-        started, slowest, numbers, held, painted = time.perf_counter(), 0.0, 0, 0, []
+        started, slowest, numbers, held, painted = time.process_time(), 0.0, 0, 0, []
         for row, found in enumerate(self.found):
-            began = time.perf_counter()
+            began = time.process_time()
             stop = self.tiling.y.final(row)
             top = 0 if row == 0 else self.tiling.y.final(row - 1)
             painter.lay(bare_ground(type(block.y)(top, stop), block.x.size, 0, None, with_scores=True))
             strip = painter.draw(joiner.add_row(row, found, None, stop))
-            slowest = max(slowest, time.perf_counter() - began)
+            slowest = max(slowest, time.process_time() - began)
             held = max(held, joiner.views.masks.nbytes)
             numbers += len(strip.objects)
             painted.append(strip.instance_ids)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         return {
             "views": sum(len(d) for row in self.found for _, d in row),
             "objects": numbers,
@@ -118,12 +118,12 @@ def matching(count: int, repetitions: int = 5) -> dict[str, Any]:
     views = stacked(parts)
     boxes, whole = [], []
     for _ in range(repetitions):
-        began = time.perf_counter()
+        began = time.process_time()
         _, tested = near(views.boxes, 0)
-        boxes.append(time.perf_counter() - began)
-        began = time.perf_counter()
+        boxes.append(time.process_time() - began)
+        began = time.process_time()
         matches = match(views, len(views), scene.tiling)
-        whole.append(time.perf_counter() - began)
+        whole.append(time.process_time() - began)
     return {
         "views": len(views),
         "seconds, boxes": round(statistics.median(boxes), 4),
