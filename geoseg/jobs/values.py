@@ -14,6 +14,7 @@ from geoseg.io.stretch import measure_stretch
 from geoseg.jobs.spec import StretchSpec
 
 SLIVER = 0.005  # of the model's range: values that cover less are in other units
+FRACTION = 2.0  # reflectance as a fraction stays below
 BEYOND = 0.1  # of the model's range: values may lie so far outside
 
 
@@ -44,10 +45,14 @@ def _check_units(scene: Scene, card: ModelCard, measured: Stretch) -> None:
     bottom, top = card.value_range
     span = top - bottom
     low, high = min(measured.low), max(measured.high)
-    if bottom - BEYOND * span <= low and high <= top + BEYOND * span and high - bottom >= SLIVER * span:
+    pictures = scene.dtype == np.uint8 and top > np.iinfo(np.uint8).max  # for looking at: never calibrated
+    inside = bottom - BEYOND * span <= low and high <= top + BEYOND * span
+    if inside and high - bottom >= SLIVER * span and not pictures:
         return
+    fraction = scene.dtype.kind == "f" and high <= FRACTION < SLIVER * span
+    remedy = "give --limits 0,1 where they are reflectance from 0 to 1, " if fraction else ""
     raise InputError(
         f"{scene.name}: found values from {low:g} to {high:g} ({scene.dtype}; {measured.origin}); model {card.name} "
-        f"expects calibrated values from {bottom:g} to {top:g}; bring the scene to those units, or say what to do with "
-        "--limits, --stretch percentile or --stretch none"
+        f"expects calibrated values from {bottom:g} to {top:g}; {remedy}bring the scene to those units, or say what to "
+        "do with --limits, --stretch percentile or --stretch none"
     )

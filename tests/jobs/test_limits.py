@@ -77,6 +77,18 @@ class TestCalibratedValues:
             assert len(result.polygons()) > 0
 
 
+def test_pictures_are_no_reflectance(tmp_path):
+    model = write_toy_bundle(
+        tmp_path / "m.safetensors", kind="threshold", bands=("pan",), dtype="uint16", value_range=(0, 10000)
+    )
+    picture = make_raster(tmp_path / "a.tif", data=np.full((1, 80, 80), 255, np.uint8), descriptions=("pan",))
+    with pytest.raises(InputError, match=r"found values from .* \(uint8; .* expects calibrated values from 0 to 10000"):
+        geoseg.predict(picture, model)
+    fractions = make_raster(tmp_path / "b.tif", data=np.full((1, 80, 80), 0.3, np.float32), descriptions=("pan",))
+    with pytest.raises(InputError, match=r"give --limits 0,1 where they are reflectance"):
+        geoseg.predict(fractions, model)
+
+
 def test_a_region_does_not_change_the_stretch(tmp_path, threshold):
     ramp = np.tile(np.linspace(100, 4000, 200), (200, 1)).astype(np.uint16)
     scene = make_raster(tmp_path / "scene.tif", data=np.stack([ramp] * 3), colorinterp=("red", "green", "blue"))
