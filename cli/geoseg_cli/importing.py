@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from geoseg_cli.options import together
-from geoseg_cli.tables import facts
 from geoseg_cli.values import INTEGERS, NAMES, NUMBERS, POSITIVE, RANGE, Pair, mapping
-from geoseg_cli.words import phrase
 
 if TYPE_CHECKING:
     from geoseg.models.importing import Hints
@@ -79,6 +77,9 @@ def _plain(text: str) -> Any:
 
 def show_import(report: Mapping[str, Any]) -> None:
     """Print what was found and what was made of it."""
+    from geoseg_cli.tables import facts
+    from geoseg_cli.words import phrase
+
     card = report["card"]
     facts(
         [

@@ -95,7 +95,9 @@ def test_everything_missing_is_asked_for_at_once(tmp_path):
     ],
 )
 def test_facts_that_do_not_fit_are_refused(tmp_path, changes, message):
-    torch.save(unet().state_dict(), tmp_path / "net.pth")
+    network = unet()
+    torch.nn.init.constant_(network.segmentation_head[0].bias, 5)
+    torch.save(network.state_dict(), tmp_path / "net.pth")
     with pytest.raises(ModelError, match=message):
         import_model(tmp_path / "net.pth", tmp_path / "net.safetensors", facts(**changes))
     assert [p.name for p in tmp_path.iterdir()] == ["net.pth"]
