@@ -13,7 +13,7 @@ import geoseg
 from geoseg.core.card import ModelCard
 from geoseg.core.classes import ClassInfo, ClassSet
 from geoseg.errors import InputError, ResolutionError, ResourceError, SpecError
-from geoseg.inference import semantic
+from geoseg.inference import passes, semantic
 from geoseg.inference.network import DeviceFeeder
 from geoseg.inference.stitch import KernelStitcher, TensorStitcher
 from geoseg.jobs import cost
@@ -176,7 +176,7 @@ def test_the_way_over_a_device_gives_the_same_result(tmp_path, threshold, monkey
         output = {"raster": str(tmp_path / f"{name}.tif"), "scores": str(tmp_path / f"{name}-s.tif")}
         if name == "device":
             monkeypatch.setattr(
-                semantic, "feeder", lambda norm, shape, dtype, device: DeviceFeeder(norm, shape, dtype, device)
+                passes, "feeder", lambda norm, shape, dtype, device: DeviceFeeder(norm, shape, dtype, device)
             )
             monkeypatch.setattr(semantic, "stitcher", TensorStitcher)
         run(plan(job(scene, threshold, output=output, inference={"batch_size": 3})))
