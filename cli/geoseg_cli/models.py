@@ -98,17 +98,48 @@ def verify(model: str, as_json: bool) -> None:
 @models.command()
 @click.argument("model", metavar="NAME|FILE")
 @click.argument("destination", metavar="DESTINATION")
-@click.option("--format", "form", type=click.Choice(["mlm"]), default="mlm", help="mlm: a STAC item, JSON.")
-@examples("geoseg models export town.safetensors town.json --format mlm")
-def export(model: str, destination: str, form: str) -> None:
-    """Describe a model for others, as a STAC item (--format mlm).
-
-    The item follows the STAC extension for machine-learning models (MLM).
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["onnx", "openvino", "pt2", "mlm"]),
+    help="Default: what the ending says (.onnx, .xml, .pt2), else mlm, a STAC item in JSON.",
+)
+@click.option("--any-size", is_flag=True, help="Let the file take chips of any size, not the card's alone.")
+@json_option
+@examples(
     """
-    from geoseg.models import export_mlm
+    geoseg models export town.safetensors town.json --format mlm
+    geoseg models export buildings buildings.pt2
+    """
+)
+def export(model: str, destination: str, form: str | None, any_size: bool, as_json: bool) -> None:
+    """Write a model for other programs, with its card inside, or describe it as a STAC item (--format mlm).
 
-    export_mlm(model, destination)
+    The file's answers are compared with torch's before it is kept, and the difference is printed. ONNX files also run
+    in the QGIS plugin Deepness (with chips of one size). The STAC item follows the extension for machine-learning
+    models (MLM).
+    """
+    from pathlib import PurePath
+
+    chosen = form or {".onnx": "onnx", ".xml": "openvino", ".pt2": "pt2"}.get(PurePath(destination).suffix, "mlm")
+    if chosen == "mlm":
+        from geoseg.models import export_mlm
+
+        export_mlm(model, destination)
+        click.echo(destination)
+        return
+    from geoseg.models import export_model
+
+    report = export_model(model, destination, chosen, any_size=any_size)
+    if as_json:
+        _print_json(report.describe())
+        return
     click.echo(destination)
+    click.echo(
+        f"compared with torch on {report.checked} chips: scores differ by at most {report.difference:.2g}, "
+        f"{report.agreement:.4%} of the labels are equal",
+        err=True,
+    )
 
 
 @models.command()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from geoseg.models.bundle import LoadedModel as LoadedModel
     from geoseg.models.bundle import load_model as load_model
     from geoseg.models.bundle import save_bundle as save_bundle
+    from geoseg.models.export import export_model as export_model
     from geoseg.models.mlm import export_mlm as export_mlm
     from geoseg.models.registry import architectures as architectures
     from geoseg.models.registry import create_model as create_model
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "bundle": ("LoadedModel", "load_model", "save_bundle"),
+    "export": ("export_model",),
     "mlm": ("export_mlm",),
     "registry": ("architectures", "create_model", "register"),
     "verification": ("verify",),

@@ -113,7 +113,7 @@ def is_call(node: object, *functions: object) -> bool:
     """Whether a node calls one of these functions (or a tensor's method of that name, given as text)."""
     if not isinstance(node, fx.Node):
         return False
-    return node.op in ("call_function", "call_method") and bool({node.target} & set(functions))
+    return bool(node.op in ("call_function", "call_method") and node.target in functions)
 
 
 def plain_convolution(module: nn.Module | None) -> nn.Conv2d | None:

@@ -26,7 +26,13 @@ class Answering(nn.Module):
 
     def forward(self, chips: Tensor) -> Tensor:
         """Logits of the card's channels. Raises ModelError when the answer holds none such."""
-        answer = logits_of(self.graph(chips))
+        try:
+            answer = logits_of(self.graph(chips))
+        except AssertionError as error:  # a guard on sizes, in files of torch.export
+            raise ModelError(
+                f"{self.path}: the file takes no chips of {chips.shape[2]} x {chips.shape[3]} pixels ({error}); use "
+                f"--tile-size {self.card.tile_size} and no --scales"
+            ) from error
         count = len(self.card.channel_ids)
         if answer is None or answer.ndim != 4 or answer.shape[1] != count:
             found = type(answer).__name__ if answer is None else list(answer.shape)
