@@ -106,6 +106,9 @@ def test_version_stands_in_one_place():
     assert importlib.metadata.version("geoseg") == geoseg.__version__
 
 
+EXTRAS = ("clouds", "onnx", "openvino", "stac", "torchgeo", "transformers")
+
+
 def _imported(*folders: str) -> set[str]:
     """Top-level names of the packages that Python files import, wherever in the file."""
     names = set()
@@ -120,7 +123,7 @@ def _imported(*folders: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("folders", "extras"),
-    [(("geoseg", "cli"), ("stac",)), (("examples", "recipes"), ()), (("tests",), ("stac", "test"))],
+    [(("geoseg", "cli"), EXTRAS), (("examples", "recipes"), ()), (("tests",), (*EXTRAS, "test"))],
 )
 def test_imported_packages_are_declared(folders, extras):
     project = PYPROJECT["project"]
@@ -133,6 +136,12 @@ def test_imported_packages_are_declared(folders, extras):
         if not declared & {provider.lower().replace("_", "-") for provider in providers.get(name, ["?"])}
     }
     assert not missing
+
+
+def test_all_is_every_extra_but_those_of_developers():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    assert set(extras) == {*EXTRAS, "all", "test", "docs"}
+    assert extras["all"] == [f"geoseg[{','.join(EXTRAS)}]"]
 
 
 def test_no_file_names_a_path_of_one_machine():
@@ -196,7 +205,7 @@ def test_flags_that_messages_and_pages_name_exist():
     unknown = {
         f"{path.relative_to(ROOT)}: {flag}"
         for path in (*sources, *PAGES)
-        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", path.read_text())
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]", path.read_text())
         if flag not in known
     }
     assert not unknown
