@@ -119,6 +119,17 @@ def test_scripts_that_do_more_than_compute_are_refused(tmp_path, make, message):
     assert [p.name for p in tmp_path.iterdir()] == ["net.pt"]
 
 
+@pytest.mark.parametrize("make", [Writing, Restored])
+def test_other_spellings_of_the_same_call_are_refused(tmp_path, make):
+    path = _script(make(str(tmp_path / "written")), tmp_path / "net.pt")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "spelled.pt", "w") as new:
+        for entry in old.infolist():
+            new.writestr(entry.filename, old.read(entry).replace(b"torch.save(", b"torch . save ("))
+    with pytest.raises(ModelError, match=r"found .*this file is not used"):
+        import_model(tmp_path / "spelled.pt", tmp_path / "model.pt", facts())
+    assert not (tmp_path / "written").exists()
+
+
 def test_damaged_archives_are_told(tmp_path):
     path = _script(Plain().eval(), tmp_path / "net.pt")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "twice.pt", "w") as new:
