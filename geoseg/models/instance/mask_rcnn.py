@@ -83,7 +83,14 @@ def padded(chips: Tensor) -> Tensor:
     return functional.pad(chips, (0, right, 0, down)) if down or right else chips
 
 
-@register("mask-rcnn", kind="instance", paper="He et al. 2017, arXiv:1703.06870", encoder="resnet50", encoders=ENCODERS)
+@register(
+    "mask-rcnn",
+    kind="instance",
+    paper="He et al. 2017, arXiv:1703.06870",
+    encoder="resnet50",
+    encoders=ENCODERS,
+    licence="BSD-3-Clause",
+)
 def mask_rcnn(
     *,
     encoder: str,

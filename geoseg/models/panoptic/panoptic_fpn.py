@@ -119,6 +119,7 @@ class PanopticFPN(MaskRCNN):
     paper="Kirillov et al. 2019, arXiv:1901.02446",
     encoder="resnet50",
     encoders=ENCODERS,
+    licence="BSD-3-Clause",
 )
 def panoptic_fpn(
     *,
