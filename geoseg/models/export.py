@@ -56,7 +56,8 @@ def export_model(
 ) -> Export:
     """Write the model as "onnx", "openvino" or "pt2", for any number of chips of the card's size.
 
-    Its answers are compared with torch's on noise, and on `chips` (batch, band, y, x), normalised, where given. With `any_size` chips of all sizes that the network takes are allowed, not the card's alone (Deepness needs one).
+    Its answers are compared with torch's on noise, and on `chips` (batch, band, y, x), normalised, where given.
+    With `any_size` chips of all sizes that the network takes are allowed, not the card's alone (Deepness needs one).
     ONNX files give scores, the activation included, as the QGIS plugin Deepness wants them; the card inside says so.
     Raises ModelError when the model is no bundle of a semantic network, cannot be converted, or answers otherwise than
     torch (then nothing is written); MissingExtraError, OutputError and WriteError.

@@ -98,7 +98,7 @@ def only_user(node: fx.Node) -> fx.Node | None:
 
 def is_called_once(node: fx.Node, graph: fx.GraphModule) -> bool:
     """Whether no other node calls the same module: only then may the module be changed."""
-    return sum(n.op == "call_module" and n.target == node.target for n in graph.graph.nodes) == 1
+    return bool(sum(n.op == "call_module" and n.target == node.target for n in graph.graph.nodes) == 1)
 
 
 def put(graph: fx.GraphModule, name: str, module: nn.Module) -> str:
