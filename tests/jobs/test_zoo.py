@@ -21,11 +21,16 @@ GROUND = ClassInfo(id=0, name="ground", colour="#c8b88a")
 ROOF = ClassInfo(id=1, name="roof", colour="#e4572e", kind="thing")
 
 # The smallest networks of each name; what still takes more than a few seconds is slow.
+QUERIES = {"encoder": "resnet18", "queries": 10, "hidden_size": 64, "encoder_layers": 1, "decoder_layers": 2}
 SMALL = {
     "dpt": {"encoder": "tu-vit_tiny_patch16_224"},
     "hrnet": {"encoder": "tu-hrnet_w18_small"},
-    "mask-rcnn": {"encoder": "resnet18"},
-    "panoptic-fpn": {"encoder": "resnet18"},
+    "mask-rcnn": {"encoder": "resnet18", "detections": 10, "proposals": 50},
+    "mask2former": QUERIES,
+    "mask2former-instance": QUERIES,
+    "maskformer": {"encoder": "resnet18", "queries": 10, "hidden_size": 64, "decoder_layers": 2},
+    "multiscale": {"base": "fpn", "encoder": "resnet18", "scales": [0.5, 1]},
+    "panoptic-fpn": {"encoder": "resnet18", "detections": 10, "proposals": 50},
     "segformer": {"encoder": "mit_b0"},
     "upernet": {"encoder": "resnet18"},
 }
