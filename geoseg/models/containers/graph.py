@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from geoseg.core.card import ModelCard
@@ -32,6 +33,14 @@ class Answering(nn.Module):
             raise ModelError(
                 f"{self.path}: the file takes no chips of {chips.shape[2]} x {chips.shape[3]} pixels ({error}); use "
                 f"--tile-size {self.card.tile_size} and no --scales"
+            ) from error
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+                raise
+            said = str(error).strip().rpartition("\n")[2]
+            raise ModelError(
+                f"{self.path}: the network in the file fails on chips of {chips.shape[1]} band(s), {chips.shape[2]} x "
+                f"{chips.shape[3]} pixels ({said[:300]}); choose the card for this model"
             ) from error
         count = len(self.card.channel_ids)
         if answer is None or answer.ndim != 4 or answer.shape[1] != count:

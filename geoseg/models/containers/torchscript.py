@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,9 @@ from torch import nn
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
-from geoseg.models.containers.archive import entries, extra_text, with_extra
+from geoseg.models.containers.archive import extra_text, with_extra
 from geoseg.models.containers.graph import Answering
-
-# What TorchScript can call that touches files; a network needs none of it.
-_TOUCHES_FILES = re.compile(rb"\b(from_file|torch\.save|torch\.load|aten\.save|os\.\w+|__import__|open)\s*\(")
+from geoseg.models.containers.screening import check_archive, check_graph
 
 
 def card_text(path: Path) -> str | None:
@@ -36,13 +32,13 @@ def parts(path: Path) -> list[Path]:
 
 
 def load(path: Path, card: ModelCard) -> nn.Module:
-    """The network. TorchScript is interpreted; a file whose code reads or writes files is refused, unread by torch."""
+    """The network. TorchScript is interpreted; a file that does anything but compute is refused."""
     return Answering(path, card, script(path))
 
 
 def script(path: Path) -> Any:
-    """The scripted module, on the CPU, once its code was looked through. Raises ModelError."""
-    check_code(path)
+    """The scripted module, on the CPU; looked through before it is loaded and after. Raises ModelError."""
+    check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the format is old; files in it are plenty
@@ -52,20 +48,7 @@ def script(path: Path) -> Any:
         raise ModelError(
             f"{path}: the TorchScript model cannot be read ({str(error)[:300]}); fetch or export it again"
         ) from error
+    check_graph(path, module)
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     return module
-
-
-def check_code(path: Path) -> None:
-    """Raise ModelError when the model's code calls what touches files."""
-    try:
-        found = entries(path)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); the file is damaged: fetch or export it again") from error
-    for name, content in found.items():
-        if name.startswith("code/") and name.endswith(".py") and (call := _TOUCHES_FILES.search(content)):
-            raise ModelError(
-                f"{path}: found {call[1].decode()!r} in {name}, which touches files; expected a network: this one is "
-                "not loaded"
-            )

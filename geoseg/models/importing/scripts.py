@@ -18,7 +18,6 @@ from geoseg.models.importing import tensors
 from geoseg.models.importing.detection import Form
 from geoseg.models.importing.facts import Found, Hints
 from geoseg.models.importing.recognition import Recognised, counted, probe, recognise
-from geoseg.models.importing.screening import check_archive, check_graph
 from geoseg.models.network import network_of
 
 CLOSE = 1e-4  # how far the answers of a rebuilt network may be from those of its script, relative to the largest one
@@ -27,9 +26,7 @@ _SIDE = 128
 
 def read_torchscript(path: Path, hints: Hints) -> Found:
     """What a TorchScript file holds. Raises ModelError: it could do more than compute, or cannot be read."""
-    check_archive(path)
     scripted = script(path)
-    check_graph(path, scripted)
     weights = _weights(path, scripted)
     bands = _bands(weights) or (len(hints.bands) if hints.bands else None)
     answer = _answer(scripted, bands)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from geoseg.errors import ModelError
 from geoseg.models import load_model
+from geoseg.models.containers.torchscript import script
 from geoseg.models.importing import detect, import_model
 from tests.models.importing.foreign import Plain, answer, facts, noise, said
 
@@ -127,6 +128,8 @@ def test_other_spellings_of_the_same_call_are_refused(tmp_path, make):
             new.writestr(entry.filename, old.read(entry).replace(b"torch.save(", b"torch . save ("))
     with pytest.raises(ModelError, match=r"found .*this file is not used"):
         import_model(tmp_path / "spelled.pt", tmp_path / "model.pt", facts())
+    with pytest.raises(ModelError, match=r"found .*this file is not used"):
+        script(tmp_path / "spelled.pt")  # as every TorchScript model is loaded, imported or not
     assert not (tmp_path / "written").exists()
 
 
