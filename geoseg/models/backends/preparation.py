@@ -26,7 +26,7 @@ _BUILDERS: Mapping[str, Callable[[nn.Module, ModelCard, Settings], nn.Module]] =
 BACKENDS = ("auto", *_BUILDERS)
 _SESSIONS: Mapping[type[Session], str] = MappingProxyType({OnnxSession: "onnx", OpenVinoSession: "openvino"})
 
-_Key = tuple[str, Settings]
+_Key = tuple[str, str, Settings]
 _prepared: WeakKeyDictionary[nn.Module, dict[_Key, nn.Module]] = WeakKeyDictionary()
 
 
@@ -41,7 +41,7 @@ def prepared(module: nn.Module, card: ModelCard, backend: str, settings: Setting
     if backend not in BACKENDS:
         raise UnknownNameError("backend", backend, BACKENDS)
     kept = _prepared.setdefault(module, {})
-    key = (backend, settings)
+    key = (backend, card.model_dump_json(), settings)
     if key not in kept:
         kept[key] = _prepare(module, card, backend, settings)
     return kept[key]
