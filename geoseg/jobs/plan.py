@@ -354,6 +354,11 @@ def _tiling(grid: GeoBox, card: ModelCard, job: PredictJob) -> Tiling:
     overlap = job.inference.overlap
     if overlap is None:
         overlap = min(card.overlap, tile // 2)
+    if card.kind != "semantic" and overlap == 0:
+        raise SpecError(
+            f"overlap 0: model {card.name} finds objects, which are joined where tiles overlap; give --overlap at "
+            f"least {tile // 8}"
+        )
     height, width = grid.shape
     return Tiling.over((height, width), tile, overlap)
 
