@@ -183,7 +183,7 @@ def test_weights_elsewhere_are_not_opened(tmp_path, toy, location, said):
 
     (tmp_path / "inside").mkdir()
     (tmp_path / "secret.bin").write_bytes(bytes(4096))
-    os.symlink(tmp_path / "secret.bin", tmp_path / "inside" / "link.bin")
+    (tmp_path / "inside" / "link.bin").symlink_to(tmp_path / "secret.bin")
     model = onnx.load(_onnx(tmp_path, toy))
     tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")
