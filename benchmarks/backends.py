@@ -114,9 +114,8 @@ def chips_of(folder: Path | None, model: LoadedModel, count: int) -> list[Tensor
 
 def show(figures: dict[tuple[str, str], dict[str, float]]) -> bool:
     """Print a table; whether every target is met."""
-    print(
-        f"  {'':16} {'ms':>7} {'times faster':>13} {'(best)':>8} {'target':>7}   {'labels U-Net':>12} {'labels trained':>14}"
-    )
+    heads = f"{'ms':>7} {'times faster':>13} {'(best)':>8} {'target':>7}"
+    print(f"  {'':16} {heads}   {'labels U-Net':>12} {'labels trained':>14}")
     met = True
     for (backend, precision), found in figures.items():
         target = TARGETS.get((backend, precision))
@@ -125,10 +124,9 @@ def show(figures: dict[tuple[str, str], dict[str, float]]) -> bool:
         good = (target is None or found["ratio"] >= target) and not trained < least
         met &= good
         said = f"{target:.1f}" if target else ""
-        print(
-            f"  {backend + ' ' + precision:16} {found['seconds'] * 1000:7.0f} {found['ratio']:12.2f}x {found['best']:7.2f}x {said:>7}   "
-            f"{found['agreement']:11.3%} {trained:13.3%}  {'' if good else 'MISSED'}"
-        )
+        speed = f"{found['seconds'] * 1000:7.0f} {found['ratio']:12.2f}x {found['best']:7.2f}x {said:>7}"
+        labels = f"{found['agreement']:11.3%} {trained:13.3%}"
+        print(f"  {backend + ' ' + precision:16} {speed}   {labels}  {'' if good else 'MISSED'}")
     return met
 
 
