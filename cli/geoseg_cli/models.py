@@ -113,7 +113,9 @@ def verify(model: str, as_json: bool) -> None:
     """
 )
 def export(model: str, destination: str, form: str | None, any_size: bool, as_json: bool) -> None:
-    """Write a model for other programs, with its card inside, or describe it as a STAC item (--format mlm).
+    """Write a model for other programs, its card inside.
+
+    The formats are ONNX, OpenVINO and torch.export; --format mlm describes the model as a STAC item.
 
     The file's answers are compared with torch's before it is kept, and the difference is printed. ONNX files also run
     in the QGIS plugin Deepness (with chips of one size). The STAC item follows the extension for machine-learning

@@ -13,6 +13,7 @@ from geoseg.io.scene import SceneSource, open_scene
 from geoseg.jobs.plan import plan as plan_job
 from geoseg.jobs.plan import seconds
 from geoseg.jobs.spec import PredictJob, SceneSpec, explain
+from geoseg.models import remedy_for
 from geoseg.tasks import TASKS
 
 
@@ -20,12 +21,13 @@ def scene_info(source: str | Path | Mapping[str, Any] | SceneSpec) -> dict[str, 
     """What the scene is and which tasks fit it, JSON-able: `scene` and `tasks`.
 
     `source` is a path, or the fields of a SceneSpec. A task that fits comes with what a run would cost: the plan's
-    grid, tiles, memory in bytes, and seconds, from one batch that is measured; one that does not with the reason.
+    grid, tiles, memory in bytes, and seconds, from one batch that is measured; one that does not with the reason, and
+    so does one whose model would have to be fetched first.
     Raises SceneError and SpecError.
     """
     spec = _spec(source)
     scene = open_scene(SceneSource(**dict(spec)))
-    tasks = [_fit(spec, name) for name, task in TASKS.items() if task.model]
+    tasks = [_fit(spec, name, task.model) for name, task in TASKS.items() if task.model]
     return {"name": scene.name, "scene": scene.info(), "tasks": tasks}
 
 
@@ -38,9 +40,12 @@ def _spec(source: str | Path | Mapping[str, Any] | SceneSpec) -> SceneSpec:
         raise SpecError(f"scene: {explain(error)}") from None
 
 
-def _fit(spec: SceneSpec, task: str) -> dict[str, Any]:
-    """Whether a task fits, and what it would cost: the network is run once or twice to know."""
-    found: dict[str, Any] = {"task": task, "model": TASKS[task].model}
+def _fit(spec: SceneSpec, task: str, model: str) -> dict[str, Any]:
+    """Whether a task fits, and what it would cost: the network is run once or twice to know, none is fetched."""
+    found: dict[str, Any] = {"task": task, "model": model}
+    remedy = remedy_for(model)
+    if remedy is not None:
+        return {**found, "fits": False, "reason": f"its model is not on this machine; get it with  {remedy}"}
     try:
         plan = plan_job(PredictJob(scene=spec, task=task))
         needed = seconds(plan)

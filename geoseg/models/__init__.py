@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from geoseg.models.header import read_card as read_card
 from geoseg.models.packaged import packaged as packaged  # at once: the function must win over the module of that name
+from geoseg.models.packaged import remedy_for as remedy_for
 from geoseg.models.packaged import resolve as resolve
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _MODULES = {
     "verification": ("verify",),
 }
 _PUBLIC = {name: f"geoseg.models.{module}" for module, listed in _MODULES.items() for name in listed}
-__all__ = [*sorted((*_PUBLIC, "packaged", "read_card", "resolve"))]
+__all__ = [*sorted((*_PUBLIC, "packaged", "read_card", "remedy_for", "resolve"))]
 
 
 def __getattr__(name: str) -> Any:

@@ -106,6 +106,11 @@ def card(name: str) -> ModelCard:
     )
 
 
+def available() -> bool:
+    """Whether the package is installed."""
+    return importlib.util.find_spec(_PACKAGE) is not None
+
+
 def installed(name: str) -> Path:
     """The ONNX file of one of NAMES with its card inside, made in the cache folder when it is first asked for.
 

@@ -56,6 +56,19 @@ def resolve(reference: str | Path, warn: Callable[[str], None] = _LOG.warning) -
     raise ModelError(f"{path}: found {'a folder' if folder else 'no such file'}; {_expected()}")
 
 
+def remedy_for(reference: str) -> str | None:
+    """The command that brings a model to this machine, None where it is here; nothing is fetched to know."""
+    if reference in brought():
+        return None if _clouds().available() else "pip install 'geoseg[clouds]'"
+    if reference in names() or ":" not in reference:
+        return None
+    from geoseg.models.hub.pulling import pulled
+    from geoseg.models.hub.references import parse
+
+    known = parse(reference)
+    return None if known is None or pulled(known) else f"geoseg models pull {reference}"
+
+
 def brought() -> tuple[str, ...]:
     """Names of the models that extras bring, installed or not."""
     return tuple(_clouds().NAMES) if find_spec(_CLOUDS) else ()

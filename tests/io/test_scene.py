@@ -32,7 +32,7 @@ def test_bands_come_in_the_order_asked_for(tmp_path):
 
 def test_names_come_from_descriptions_then_colours(tmp_path):
     path = make_raster(
-        tmp_path / "a.tif", bands=4, dtype="uint16", descriptions=["Near Infrared", None, "ndvi", None],
+        tmp_path / "a.tif", bands=4, dtype="uint16", descriptions=["Near Infrared", None, "evi", None],
         colorinterp=["gray", "red", "undefined", "blue"],
     )  # fmt: skip
     scene = open_scene(path)
