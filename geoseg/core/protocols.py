@@ -69,14 +69,16 @@ class Within(Protocol):
 class ObjectTable:
     """Objects that were told from one another; all arrays have shape (object,), rising `instance_id`.
 
-    `instance_id` int32 counts from 1 over the whole scene, `class_id` is uint8, `score` float32 from 0 to 1. `last_row`
-    int64 is the last row of the scene's grid with a pixel of the object.
+    `instance_id` int32 counts from 1 over what is computed, `class_id` is uint8, `score` float32 from 0 to 1.
+    `last_row` int64 is the last row of the scene's grid with a pixel of the object. `cut` bool marks objects whose pixels
+    might be others if more of the scene had been looked at; None where that is true of none.
     """
 
     instance_id: NDArray[np.int32]
     class_id: NDArray[np.uint8]
     score: NDArray[np.float32]
     last_row: NDArray[np.int64]
+    cut: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Number of objects."""
