@@ -70,8 +70,8 @@ class ObjectTable:
     """Objects that were told from one another; all arrays have shape (object,), rising `instance_id`.
 
     `instance_id` int32 counts from 1 over what is computed, `class_id` is uint8, `score` float32 from 0 to 1.
-    `last_row` int64 is the last row of the scene's grid with a pixel of the object. `cut` bool marks objects whose pixels
-    might be others if more of the scene had been looked at; None where that is true of none.
+    `last_row` int64 is the last row of the scene's grid with a pixel of the object. `cut` bool marks objects whose
+    pixels might be others if more of the scene had been looked at; None where that is true of none.
     """
 
     instance_id: NDArray[np.int32]
