@@ -39,6 +39,12 @@ class Flooded(NamedTuple):
 
 
 @compiled
+def _alike(held: Held, y: int, x: int, v: int, u: int) -> bool:
+    """Whether a pixel (v, u), that may lie outside, is part of the marker of (y, x): settled ones are of another."""
+    return v >= 0 and u >= 0 and held.class_ids[v, u] == held.class_ids[y, x] and not held.settled[v, u]
+
+
+@compiled
 def count(held: Held, kinds: NDArray[np.uint8]) -> tuple[int, int]:
     """How many labels the markers may take at most, and how many pixels of the separator are not settled."""
     ids, settled = held.class_ids, held.settled
@@ -50,7 +56,7 @@ def count(held: Held, kinds: NDArray[np.uint8]) -> tuple[int, int]:
                 continue
             if kind == SEPARATOR:
                 separators += 1
-            elif (x == 0 or ids[y, x - 1] != ids[y, x]) and (y == 0 or ids[y - 1, x] != ids[y, x]):
+            elif not _alike(held, y, x, y, x - 1) and not _alike(held, y, x, y - 1, x):
                 labels += 1
     return labels, separators
 
@@ -68,22 +74,24 @@ def find(parent: NDArray[np.int32], label: int) -> int:
 def mark(held: Held, kinds: NDArray[np.uint8], labels: NDArray[np.int32], most: int) -> int:
     """Label the markers from 1 on in the order of their first pixels; returns how many there are.
 
-    A marker is a 4-connected part of the pixels of one class of things; `most` labels are enough on the way.
+    A marker is a 4-connected part of the pixels of one class of things; `most` labels, which `count` says, are enough
+    on the way. Returns -1 where they are not.
     """
     ids, settled = held.class_ids, held.settled
     parent = np.empty(most + 1, np.int32)
     used = 0
     for y in range(ids.shape[0]):
         for x in range(ids.shape[1]):
-            value = ids[y, x]
-            if kinds[value] != THING or settled[y, x]:
+            if kinds[ids[y, x]] != THING or settled[y, x]:
                 continue
-            west = labels[y, x - 1] if x > 0 and ids[y, x - 1] == value else 0
-            north = labels[y - 1, x] if y > 0 and ids[y - 1, x] == value else 0
+            west = labels[y, x - 1] if _alike(held, y, x, y, x - 1) else 0
+            north = labels[y - 1, x] if _alike(held, y, x, y - 1, x) else 0
             if west and north and west != north:
                 one, other = find(parent, west), find(parent, north)
                 parent[max(one, other)] = min(one, other)
             if not west and not north:
+                if used == most:
+                    return -1
                 used += 1
                 parent[used] = used
                 labels[y, x] = used

@@ -52,7 +52,7 @@ class _Watershed:
         if classes.separator is None:
             raise ValueError("the classes have no separator; expected the id of a class for where objects end")
         self._kinds = np.full(NODATA + 1, kernels.WALL, np.uint8)
-        self._kinds[[c.id for c in classes.classes if c.kind == "thing"]] = kernels.THING
+        self._kinds[[c.id for c in classes.foreground if c.kind == "thing"]] = kernels.THING
         self._kinds[classes.separator] = kernels.SEPARATOR
         self._nothing = NODATA if classes.background is None else classes.background
         self._rows, self._next = rows, rows.start
@@ -113,6 +113,8 @@ class _Watershed:
         labels, steps = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
         flooded = kernels.Flooded(labels, steps, np.zeros(shape, np.uint8), np.empty(separators, np.int64))
         markers = kernels.mark(held, self._kinds, labels, most)
+        if markers < 0:
+            raise RuntimeError(f"found more than {most} labels of markers; expected no more than were counted")
         ends = np.zeros(markers + 1, np.bool_) if last else kernels.touching(labels, markers)
         reached = kernels.flood(held, self._kinds, flooded, ends)
         if not last:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import deque
 
 import numpy as np
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from geoseg.core.classes import NODATA, ClassInfo, ClassSet
 from geoseg.core.protocols import Strip
 from geoseg.core.tiling import Span
+from geoseg.inference.separation import kernels
 from geoseg.inference.separation import separate as watershed
 from geoseg.inference.separation.separate import separate
 
@@ -269,6 +273,58 @@ def test_a_line_that_ties_waits_for_what_joins_below(often):
     assert np.array_equal(instances, whole[2])
     assert instances[3, 2] == instances[3, 1] or instances[3, 2] == instances[3, 3]
     expect(ids, np.full(ids.shape, 9, np.uint8), (1,))
+
+
+def test_pixels_given_to_a_settled_object_lie_beside_another_marker_of_its_class(often):
+    """The labels that were counted are enough: with bounds checks, writing past them would be an IndexError."""
+    cells = np.ones((40, 60), np.uint8)
+    cells[::10] = cells[:, ::10] = 2
+    cells[:, 5:7] = 1
+    expect(cells, np.full(cells.shape, 9, np.uint8), (3,))
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        ids = rng.choice(np.array([0, 1, 2, 4], np.uint8), rng.integers(3, 20, 2), p=[0.1, 0.45, 0.35, 0.1])
+        expect(ids, np.full(ids.shape, 9, np.uint8), (1,))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.tuples(st.integers(1, 12), st.integers(1, 12)))
+def test_labels_that_are_counted_are_as_many_as_are_used(seed, shape):
+    """Plain Python checks every index."""
+    rng = np.random.default_rng(seed)
+    ids = rng.choice(np.array([0, 1, 2, 4], np.uint8), shape)
+    held = kernels.Held(ids, np.empty((0, shape[1]), np.uint8), (rng.random(shape) < 0.3).astype(np.int32))
+    kinds = np.full(256, kernels.WALL, np.uint8)
+    kinds[[1, 4]], kinds[2] = kernels.THING, kernels.SEPARATOR
+    most, separators = kernels.count.py_func(held, kinds)
+    labels = np.zeros(shape, np.int32)
+    markers = kernels.mark.py_func(held, kinds, labels, most)
+    free = (held.settled == 0) & np.isin(ids, (1, 4))
+    assert 0 <= markers <= most
+    assert separators == ((held.settled == 0) & (ids == 2)).sum()
+    assert np.array_equal(labels, marked(np.where(free, ids, 0)))
+    if most:
+        short = kernels.mark.py_func(held, kinds, np.zeros(shape, np.int32), most - 1)
+        assert short == -1, "it does not write past what was counted"
+
+
+@pytest.mark.slow
+def test_every_kernel_stays_inside_its_arrays(tmp_path):
+    """The tests of this module once more, where numba checks every index."""
+    chosen = "watershed_of_the_whole or settled_object or ties or as_long"
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__, "-k", chosen]
+    checked = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(command, env=checked, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_background_is_no_object_whatever_its_kind():
+    ground = CLASSES.classes[0].model_copy(update={"kind": "thing"})
+    classes = CLASSES.model_copy(update={"classes": (ground, *CLASSES.classes[1:])})
+    found, _, instances, table = run(drawn("..+#"), classes=classes)
+    assert found.tolist() == [[0, 0, 1, 1]]
+    assert instances.tolist() == [[0, 0, 1, 1]]
+    assert table["class_id"].tolist() == [1]
 
 
 def test_closing_it_closes_what_feeds_it():
