@@ -12,6 +12,7 @@ from rasterio.errors import RasterioError
 from geoseg.errors import SceneError
 from geoseg.io.raster import open_raster, reason, session
 
+INSTANCES = "instance"  # what geoseg calls a band of numbers of objects
 CLASSES_TAG = "GEOSEG_CLASSES"  # JSON: a list of {"id", "name", "colour"}
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _PALETTE = (
@@ -22,11 +23,15 @@ _PALETTE = (
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """Names and colours (`#rrggbb`) of a raster's values, as far as they are known; `scale` makes scores of values."""
+    """Names and colours (`#rrggbb`) of a raster's values, as far as they are known; `scale` makes scores of values.
+
+    `numbers` says that the values are no classes, but the numbers of objects, as geoseg writes them.
+    """
 
     names: Mapping[int, str] = field(default_factory=dict)
     colours: Mapping[int, str] = field(default_factory=dict)
     scale: float = 1.0
+    numbers: bool = False
 
     def name(self, value: int) -> str:
         """What the value is called."""
@@ -46,9 +51,12 @@ def read_legend(path: str, bidx: int = 1) -> Legend:
         with session(), open_raster(path) as raster:
             scale = float(raster.scales[bidx - 1])
             listed = raster.tags().get(CLASSES_TAG)
+            described = raster.descriptions[bidx - 1]
             table = raster.colormap(bidx) if raster.colorinterp[bidx - 1].name == "palette" else {}
     except (RasterioError, ValueError, IndexError) as error:
         raise SceneError(f"{path}: the legend of band {bidx} cannot be read: {reason(error)}") from error
+    if listed is not None and described == INSTANCES:
+        return Legend(scale=scale, numbers=True)
     if listed is not None:
         return _told(listed, scale)
     return Legend({}, {value: "#{:02x}{:02x}{:02x}".format(*colour[:3]) for value, colour in table.items()}, scale)

@@ -281,7 +281,9 @@ def _file_batches(path: Path, grid: GeoBox) -> Iterator[tuple[NDArray[Any], NDAr
     if vector_driver(path).driver is None:
         yield from _parquet_batches(path, grid)
         return
-    with pyogrio.open_arrow(path, columns=["class_id"], batch_size=_BATCH, use_pyarrow=True) as (meta, reader):
+    layer = pyogrio.list_layers(path)[0][0]  # a GeoPackage holds its styles in another one
+    options = {"layer": layer, "columns": ["class_id"], "batch_size": _BATCH, "use_pyarrow": True}
+    with pyogrio.open_arrow(path, **options) as (meta, reader):
         column = meta["geometry_name"] or "wkb_geometry"
         move = _mover(meta["crs"], grid)
         for batch in reader:

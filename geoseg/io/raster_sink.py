@@ -14,6 +14,7 @@ from geoseg.core.protocols import Strip
 from geoseg.core.values import SCORE_UNIT
 from geoseg.errors import WriteError
 from geoseg.io.cog import CogWriter, Look, RasterOptions
+from geoseg.io.legend import INSTANCES
 
 __all__ = ["ClassRasterSink", "PanopticRasterSink", "RasterOptions", "ScoreRasterSink"]
 
@@ -48,14 +49,14 @@ class ClassRasterSink:
 class PanopticRasterSink:
     """Classes and objects as a COG of two int32 bands, `class` and `instance`; nodata is -1 in both.
 
-    The second band holds the numbers of objects, which count from 1 over the whole scene, and 0 where there is none.
+    The second band holds the numbers of objects, which count from 1 over what is computed, and 0 where there is none.
     Classes are named in the tag GEOSEG_CLASSES. Overviews take the nearest pixel: a mean of numbers is none of them.
     """
 
     def __init__(self, path: str | Path, grid: GeoBox, classes: ClassSet, options: RasterOptions) -> None:
         """Begin the raster of `grid`; an older file at `path` is replaced at commit. Raises OutputError."""
         self._named = options.named or path
-        look = Look(("class", "instance"), "NEAREST", dtype="int32", nodata=PANOPTIC_NODATA)
+        look = Look(("class", INSTANCES), "NEAREST", dtype="int32", nodata=PANOPTIC_NODATA)
         self._file = CogWriter(path, grid, look, _with_classes(options, classes))
 
     def write(self, strip: Strip) -> None:
@@ -104,5 +105,6 @@ class ScoreRasterSink:
 
 
 def _with_classes(options: RasterOptions, classes: ClassSet) -> RasterOptions:
-    listed = json.dumps([{"id": c.id, "name": c.name, "colour": c.colour} for c in classes.classes])
+    shown = [c for c in classes.classes if c.id != classes.separator]  # whose pixels went to the objects
+    listed = json.dumps([{"id": c.id, "name": c.name, "colour": c.colour} for c in shown])
     return replace(options, metadata={**options.metadata, "GEOSEG_CLASSES": listed})

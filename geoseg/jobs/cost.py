@@ -15,7 +15,10 @@ from geoseg.inference.semantic import DEPTH
 
 GDAL_CACHE = 128 << 20
 READ_AHEAD = 4  # runs of rows that readers hold
-STRIPS = 8  # strips that sinks hold, each as classes and scores
+STRIPS = 8  # strips that sinks hold
+STRIP_BYTES = 2  # a pixel: class and score
+OBJECT_BYTES = 8  # a pixel more where objects are told apart: their number, and that with the class in one
+WAITING_BYTES = 25  # a pixel of rows that wait for objects to be complete
 SQUEEZED = {"raster": 1 / 50, "scores": 1 / 5}  # bytes on disk per pixel, at the least
 LEFT_ALONE = 0.9  # of the memory that is available
 _CGROUPS = (
@@ -42,14 +45,20 @@ class Cost:
     disk: int
 
 
-def memory_of(tiling: Tiling, block: Block, batch: Batch) -> int:
-    """Bytes of memory that one pass over a block holds, besides the network's own."""
+def memory_of(tiling: Tiling, block: Block, batch: Batch, *, objects: bool = False) -> int:
+    """Bytes of memory that one pass over a block holds, besides the network's own.
+
+    Where objects are told apart, their numbers are counted, and rows that wait for objects to be complete: those of two
+    tiles. Objects that are taller take more.
+    """
     tile = tiling.y.tile
     width = len(block.columns) * tiling.x.stride + tiling.x.overlap
     ring = batch.channels * (tiling.y.overlap * width + tile * tiling.x.overlap) * 4
     rows = (1 + READ_AHEAD) * (batch.bands * batch.itemsize + 1) * tile * width
     chips = batch.chips * tile * tile * 4 * ((DEPTH + 2) * batch.bands + (DEPTH + 1) * batch.channels)
-    return ring + rows + 2 * STRIPS * tile * width + chips + GDAL_CACHE
+    strips = STRIPS * tile * width * (STRIP_BYTES + OBJECT_BYTES * objects)
+    waiting = 2 * tile * width * WAITING_BYTES * objects
+    return ring + rows + strips + waiting + chips + GDAL_CACHE
 
 
 def disk_of(pixels: int, outputs: Mapping[str, Path]) -> int:

@@ -78,7 +78,8 @@ class Plan:
         batch = Batch(self.batch_size, len(self.bidx), self.scene.dtype.itemsize, len(self.decision.ids))
         target = self.target
         pixels = int(np.prod(target.shape if target is not None else self.window_grid.shape))
-        memory = memory_of(self.tiling, self.block, batch) + self.network_bytes
+        objects = self.card.finds_objects
+        memory = memory_of(self.tiling, self.block, batch, objects=objects) + self.network_bytes
         memory += SPOOLED if {"vector", "preview"} & set(self.outputs) else 0
         return Cost(memory, disk_of(pixels, self.outputs))
 
@@ -99,6 +100,12 @@ class Plan:
         if self.network is None:
             raise ModelError(f"model {self.card.name} is not prepared; make the plan with geoseg.jobs.plan.plan")
         return self.network
+
+    @property
+    def backend(self) -> str:
+        """What runs the network: what was asked for, else what the model's file is made for."""
+        asked = self.job.inference.backend
+        return self.loaded.backend if asked == "auto" else asked
 
     @property
     def needs_scores(self) -> bool:
@@ -211,7 +218,7 @@ class Plan:
             "threshold": self.decision.threshold if card.kind == "semantic" else self.decision.object_threshold,
             "tta": self.job.inference.tta,
             "scales": list(self.job.inference.scales),
-            "backend": self.job.inference.backend,
+            "backend": self.backend,
             "device": str(compute.device),
             "precision": compute.precision,
             "threads": compute.threads,
@@ -240,6 +247,7 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     grid = grid_for(scene, card, job)
     bidx = scene.bidx_for(card.bands)
     _check_formats(job, grid, outputs)
+    _check_augmentation(card, job)
     tiling = _tiling(grid, card, job)
     margin = _first_margin(grid, tiling, scene, resolved(job.postprocess, task, None))
     area = _region(job, scene, 0.0)
@@ -354,13 +362,23 @@ def _tiling(grid: GeoBox, card: ModelCard, job: PredictJob) -> Tiling:
     overlap = job.inference.overlap
     if overlap is None:
         overlap = min(card.overlap, tile // 2)
-    if card.kind != "semantic" and overlap == 0:
+    height, width = grid.shape
+    if card.kind != "semantic" and overlap == 0 and max(height, width) > tile:
         raise SpecError(
             f"overlap 0: model {card.name} finds objects, which are joined where tiles overlap; give --overlap at "
-            f"least {tile // 8}"
+            f"least {max(1, tile // 8)}"
         )
-    height, width = grid.shape
     return Tiling.over((height, width), tile, overlap)
+
+
+def _check_augmentation(card: ModelCard, job: PredictJob) -> None:
+    """Raise SpecError where scores of pixels would be averaged that a model of objects does not have."""
+    asked = Augmentation(job.inference.tta, job.inference.scales)
+    if card.kind != "semantic" and asked != Augmentation():
+        raise SpecError(
+            f"model {card.name}: found --tta or --scales with a model that finds objects; they average the scores of "
+            "pixels: leave both out"
+        )
 
 
 def _first_margin(grid: GeoBox, tiling: Tiling, scene: Scene, wanted: Postprocess) -> float:

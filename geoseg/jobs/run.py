@@ -29,6 +29,7 @@ from geoseg.jobs.vectors import Drawn, Target, open_vectors
 from geoseg.jobs.window import OnGrid, WindowSink
 
 READERS = 2  # threads that read and decode
+COMPUTED_BY = ("backend", "device", "precision", "threads", "batch_size")
 SCRATCH = "vectors.fgb"  # where they wait when only the preview needs them
 PREVIEW_SIZE = 2000  # pixels of the picture's longer side, at most
 
@@ -216,7 +217,9 @@ def metadata(plan: Plan) -> dict[str, str]:
         "GEOSEG_MODEL": f"{plan.card.name} {plan.card.version}",
         "GEOSEG_MODEL_SHA256": plan.loaded.sha256,
         "GEOSEG_ATTRIBUTION": plan.card.attribution,
-        "GEOSEG_COMPUTE": json.dumps({k: described[k] for k in ("device", "precision", "threads", "batch_size")}),
+        "GEOSEG_COMPUTE": json.dumps(
+            {k: described[k] for k in ("backend", "device", "precision", "threads", "batch_size")}
+        ),
         "GEOSEG_STRETCH": json.dumps(described["stretch"]),
     }
     return {key: value for key, value in made.items() if value}

@@ -139,7 +139,13 @@ def _mask(asked: MaskSpec, scene: Scene) -> Mask:
     if asked.threshold is not None:
         scale = asked.scale or read_legend(asked.path, asked.bidx).scale
         return ScoreMask(Layer(scene, asked.bidx, scale), asked.threshold)
-    if read_legend(asked.path, asked.bidx).scale != 1:
+    legend = read_legend(asked.path, asked.bidx)
+    if legend.numbers:
+        raise SpecError(
+            f"{scene.name}: band {asked.bidx} holds the numbers of objects, found no --instances; expected classes; "
+            "give --instances, or the band of classes with --bidx"
+        )
+    if legend.scale != 1:
         raise SpecError(
             f"{scene.name}: its values have a scale, as scores do; expected classes; give --threshold, for instance 0.5"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,26 @@ def test_the_raster_shows_the_objects_that_were_drawn(tmp_path):
     np.testing.assert_array_equal(classes, ids > 0)
     pairs = np.unique(np.stack([ids.ravel(), instances.ravel()]), axis=1)
     assert len(pairs[0]) == len(set(pairs[0])) == len(set(pairs[1]))
+
+
+def test_the_band_of_numbers_is_vectorized_as_instances(tmp_path):
+    scene = make_raster(tmp_path / "scene.tif", data=np.stack([town(1)] * 2), descriptions=("red", "green"))
+    drawn, _ = found(scene, model(False), tmp_path, 64, 16)
+    with pytest.raises(SpecError, match=r"band 2 holds the numbers of objects, found no --instances"):
+        geoseg.vectorize(tmp_path / "64-16.tif", tmp_path / "o.gpkg", options={"mask": {"bidx": 2}})
+    mask = {"bidx": 2, "instances": True}
+    with geoseg.vectorize(tmp_path / "64-16.tif", tmp_path / "o.gpkg", options={"mask": mask}) as result:
+        again = result.polygons()
+    assert sorted(again["instance_id"]) == sorted(drawn["instance_id"])
+    assert again["area_m2"].sum() == pytest.approx(drawn["area_m2"].sum())
+
+
+def test_one_tile_needs_no_overlap_and_says_what_ran_it(tmp_path):
+    scene = make_raster(tmp_path / "scene.tif", data=np.stack([town(1)] * 2), descriptions=("red", "green"))
+    whole, _ = found(scene, model(False), tmp_path, SIDE, 0)
+    assert len(whole)
+    with rasterio.open(tmp_path / f"{SIDE}-0.tif") as raster:
+        assert json.loads(raster.tags()["GEOSEG_COMPUTE"])["backend"] == "torch"
 
 
 def test_tiles_that_do_not_overlap_are_refused(tmp_path):
