@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shlex
 from dataclasses import dataclass
+from typing import Any
 
 from geoseg.errors import ModelError
 from geoseg.models.hub.cache import read_record, write_record
 
 _PERMISSIVE = re.compile(
-    r"MIT(-0)?|0BSD|BSD-[234]-Clause\S*|Apache-2\.0|ISC|CC0-1\.0|CC-BY-\d\.\d|Unlicense|Zlib|BSL-1\.0|WTFPL|PostgreSQL|"
+    r"MIT(-0)?|0BSD|BSD-2-Clause(-Patent|-Views)?|BSD-3-Clause(-Clear|-LBNL|-Attribution|-Modification|-Open-MPI)?|"
+    r"BSD-4-Clause(-UC|-Shortened)?|BSD-Source-Code|Apache-2\.0|ISC|CC0-1\.0|CC-BY-\d\.\d|Unlicense|Zlib|BSL-1\.0|WTFPL|PostgreSQL|"
     r"PDDL-1\.0|ODC-By-1\.0|CDLA-Permissive-[12]\.0|AFL-3\.0|ECL-2\.0|NCSA|Python-2\.0|etalab-2\.0|DL-DE-BY-2\.0",
     re.IGNORECASE,
 )
@@ -27,10 +29,16 @@ _SPELLED = {
     "gpl 2.0": "GPL-2.0", "gpl 3.0": "GPL-3.0", "agpl 3.0": "AGPL-3.0", "agpl 3": "AGPL-3.0", "lgpl 3.0": "LGPL-3.0",
     "odbl": "ODbL-1.0", "odbl 1.0": "ODbL-1.0", "non commercial": "non-commercial", "noncommercial": "non-commercial",
 }  # fmt: skip
-_CREATIVE_COMMONS = re.compile(r"(?:cc|creative commons) (?:by|attribution)((?: (?:nc|nd|sa))*)(?: (\d\.\d))?(?: .*)?")
+_BOUND = re.compile(r"(?<![a-z])(nc|non.?commercial|restrict|research|academic|evaluation)", re.IGNORECASE)
+_CREATIVE_COMMONS = re.compile(
+    r"(?:cc|creative commons) (?:by|attribution)((?: (?:nc|nd|sa))*)(?: (\d\.\d))?"
+    r"(?: (?:international|unported|generic|igo|public|licen[cs]e|deed|at|au|de|nl|us|uk))*"
+)
 _PARTS = {"noncommercial": "nc", "non commercial": "nc", "sharealike": "sa", "share alike": "sa", "noderivatives": "nd"}
+_NO_COMMERCE = re.compile(r"\b(nc|non.?commercial)\b", re.IGNORECASE)
 _NO_NAME = frozenset({"", "other", "unknown", "none", "null", "noassertion", "proprietary", "cc"})
 UNKNOWN = "unknown"
+_LONGEST = 200  # letters of a licence that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +60,26 @@ class Licence:
             return "permissive"
         if self.identifier == UNKNOWN:
             return "not stated"
-        return "non-commercial" if re.search(r"\b(NC|non-commercial)\b", self.identifier) else "with conditions"
+        return "non-commercial" if _NO_COMMERCE.search(self.identifier) else "with conditions"
 
 
-def licence_of(text: str | Sequence[str] | None) -> Licence:
+def licence_of(text: Any) -> Licence:
     """The licence that a hub's text stands for; a list stands for several that hold together."""
-    if text is not None and not isinstance(text, str):
-        text = " AND ".join(map(str, text))
-    found = (text or "").strip()[:200]
+    listed = text if isinstance(text, (list, tuple)) else [text]
+    found = " AND ".join("" if part is None else str(part).strip() for part in listed)
     identifier = " AND ".join(_alternatives(part) for part in re.split(r"\s+AND\s+", found))
-    return Licence(identifier, found or UNKNOWN, all(_free(part) for part in identifier.split(" AND ")))
+    free = all(_free(part) for part in identifier.split(" AND "))
+    return Licence(identifier[:_LONGEST], found[:_LONGEST] or UNKNOWN, free)
+
+
+def together(offered: Licence, carried: Licence) -> Licence:
+    """The licence of weights for which a hub and the file itself name one each: the stricter, or both.
+
+    A file that names none is what the hub says.
+    """
+    if carried.identifier in (UNKNOWN, offered.identifier) or carried.permissive:
+        return offered
+    return carried if offered.permissive else licence_of([offered.text, carried.text])
 
 
 def require(reference: str, licence: Licence, accept: bool, origin: str) -> None:
@@ -86,8 +104,7 @@ def accepted(reference: str, licence: Licence) -> bool:
 
 def accepting(reference: str) -> str:
     """The command that consents."""
-    shown = f"'{reference}'" if re.search(r"[^\w@%+=:,./-]", reference) else reference
-    return f"geoseg models pull {shown} --accept-license"
+    return f"geoseg models pull {shlex.quote(reference)} --accept-license"
 
 
 def _about(reference: str, licence: Licence) -> str:
@@ -96,11 +113,12 @@ def _about(reference: str, licence: Licence) -> str:
 
 def _alternatives(text: str) -> str:
     """One side of an AND: a name, or names of which one may be chosen."""
-    return " OR ".join(_identifier(name) for name in re.split(r"\s+OR\s+", text.strip("() ")))
+    inner = text.strip() if "(" in text.strip("( ") else text.strip("() ")
+    return " OR ".join(_identifier(name) for name in re.split(r"\s+OR\s+", inner))
 
 
 def _free(names: str) -> bool:
-    return any(_PERMISSIVE.fullmatch(name) for name in names.split(" OR "))
+    return any(_PERMISSIVE.fullmatch(name) and not _BOUND.search(name) for name in names.split(" OR "))
 
 
 def _identifier(name: str) -> str:
