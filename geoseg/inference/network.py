@@ -18,6 +18,7 @@ from geoseg.core.values import Normalisation
 from geoseg.errors import DeviceMemoryError, ModelError, ResourceError, SpecError
 from geoseg.inference.device import Compute, device_memory, release, torch_settings
 from geoseg.inference.kernels import clear_invalid, normalise_chip
+from geoseg.inference.objects.checking import check_answer
 from geoseg.models.answers import Answer
 from geoseg.models.backends import prepared
 from geoseg.models.settings import Settings
@@ -73,22 +74,16 @@ class Network:
                 f"model {self.card.name}: found test-time augmentation (--tta, --scales) with a model that finds "
                 "objects; it averages the scores of pixels: leave both out"
             )
-        with device_memory(self.compute.device, f"with {inputs.shape[0]} chips of {tuple(inputs.shape[2:])}"):
-            answer = self._run(inputs)
-            if not isinstance(answer, Answer) or len(answer.objects) != len(inputs):
-                raise ModelError(
-                    f"model {self.card.name}: the network returned {type(answer).__name__} for {len(inputs)} chips; "
-                    "expected the objects of each chip; check it with `geoseg models verify`"
-                )
-            scores = None if answer.scores is None else answer.scores.float()
-            expected = (len(inputs), len(self.card.channel_ids), *inputs.shape[2:])
-            if self.card.kind == "panoptic" and (scores is None or tuple(scores.shape) != expected):
-                found = None if scores is None else tuple(scores.shape)
-                raise ModelError(
-                    f"model {self.card.name}: the network returned scores {found}; expected {expected}; check it with "
-                    "`geoseg models verify`"
-                )
-            return Answer([replace(o, scores=o.scores.float()) for o in answer.objects], scores)
+        try:
+            with device_memory(self.compute.device, f"with {inputs.shape[0]} chips of {tuple(inputs.shape[2:])}"):
+                answer = check_answer(self._run(inputs), self.card, inputs.shape)
+                scores = None if answer.scores is None else answer.scores.float()
+                return Answer([replace(o, scores=o.scores.float()) for o in answer.objects], scores)
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            raise ModelError(
+                f"model {self.card.name}: found a network that fails on chips {tuple(inputs.shape)}; expected their "
+                f"objects: {error}; check it with `geoseg models verify`"
+            ) from error
 
     @torch.inference_mode()
     def __call__(self, inputs: Tensor) -> Tensor:

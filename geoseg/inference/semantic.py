@@ -11,10 +11,8 @@ from geoseg.core.protocols import Strip
 from geoseg.inference.chips import Chip, RowDone
 from geoseg.inference.device import device_memory
 from geoseg.inference.network import Network
-from geoseg.inference.passes import DEPTH, Pass, Tally, answers, own
+from geoseg.inference.passes import Pass, answers, own
 from geoseg.inference.stitch import stitcher
-
-__all__ = ["DEPTH", "Pass", "Tally", "predict_strips"]
 
 
 def predict_strips(work: Pass, advance: Callable[[int, int], None]) -> Generator[Strip, None, None]:

@@ -11,7 +11,7 @@ import psutil
 
 from geoseg.core.tiling import Block, Tiling
 from geoseg.errors import ResourceError
-from geoseg.inference.semantic import DEPTH
+from geoseg.inference.passes import DEPTH
 
 GDAL_CACHE = 128 << 20
 READ_AHEAD = 4  # runs of rows that readers hold

@@ -14,7 +14,8 @@ from geoseg.core.protocols import BadBlock, Progress, Silent, Strip
 from geoseg.core.values import normalisation
 from geoseg.errors import DeviceMemoryError, ResourceError, SpecError
 from geoseg.inference.device import release, torch_settings
-from geoseg.inference.semantic import Pass, Tally, predict_strips
+from geoseg.inference.passes import Pass, Tally
+from geoseg.inference.semantic import predict_strips
 from geoseg.inference.stitch import Canvas
 from geoseg.io.outputs import Staging
 from geoseg.io.preview import Picture, imagery, write_preview

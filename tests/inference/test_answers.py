@@ -29,6 +29,8 @@ class Finder(nn.Module):
         self.kind, self.changes = kind, changes
 
     def forward(self, chips):
+        if "fails" in self.changes:
+            raise self.changes["fails"]
         parts = {
             "boxes": torch.tensor([[1, 2, 5, 4]]),
             "labels": torch.tensor([1]),
@@ -70,7 +72,21 @@ def test_augmentation_is_refused(asked):
 @pytest.mark.parametrize(
     ("kind", "changes", "said"),
     [
-        ("instance", {"chips": 3}, "expected the objects of each chip"),
+        ("instance", {"chips": 3}, "the objects of 3 chips; expected those of 1"),
+        ("instance", {"labels": torch.tensor([2])}, "label 2; expected labels from 0 to 1"),
+        ("instance", {"labels": torch.tensor([-1])}, "label -1; expected"),
+        ("instance", {"labels": torch.tensor([[1]])}, r"labels \(1, 1\)"),
+        ("instance", {"labels": torch.tensor([1.0])}, "labels of torch.float32; expected whole"),
+        ("instance", {"boxes": torch.tensor([[1.0, 2, 5, 4]])}, "boxes of torch.float32; expected whole"),
+        ("instance", {"boxes": torch.tensor([[61, 2, 65, 4]])}, r"a box \[61, 2, 65, 4\].*in chips of 64 x 64"),
+        ("instance", {"boxes": torch.tensor([[1, -2, 5, 0]])}, r"a box \[1, -2, 5, 0\]"),
+        ("instance", {"boxes": torch.tensor([[1, 2, 1, 4]])}, r"a box \[1, 2, 1, 4\]"),
+        ("instance", {"masks": [torch.ones(4, 2, dtype=torch.bool)]}, r"a mask \(4, 2\).*expected a mask \(2, 4\)"),
+        ("instance", {"masks": [torch.ones(2, 4)]}, "a mask of torch.float32; expected masks of torch.bool"),
+        ("instance", {"masks": []}, "1,\\) and 0 masks"),
+        ("instance", {"scores": torch.tensor([1.75])}, "score 1.75; expected scores from 0 to 1"),
+        ("instance", {"scores": torch.tensor([1])}, "scores of torch.int64"),
+        ("instance", {"fails": RuntimeError("boom")}, r"fails on chips \(1, 3, 64, 64\).*boom"),
         ("panoptic", {"stuff": None}, "returned scores None"),
         ("panoptic", {"stuff": torch.zeros(1, 2, 64, 64)}, r"returned scores \(1, 2, 64, 64\)"),
     ],

@@ -14,7 +14,8 @@ from geoseg.inference import network as networks
 from geoseg.inference.ahead import ahead
 from geoseg.inference.device import choose
 from geoseg.inference.network import Augmentation, Network
-from geoseg.inference.semantic import Pass, predict_strips
+from geoseg.inference.passes import Pass
+from geoseg.inference.semantic import predict_strips
 from geoseg.inference.stitch import Canvas, KernelStitcher, TensorStitcher
 from tests.inference.array_reader import ArrayReader
 
