@@ -14,26 +14,37 @@ if TYPE_CHECKING:
 
 
 def show_models(models: Sequence[Available]) -> None:
-    """Print one line a model."""
-    headings = ("model", "version", "from", "task", "kind", "bands", "resolution", "classes", "licence")
+    """Print one line a model; `geoseg models show` tells the rest."""
+    headings = ("model", "version", "from", "task", "kind", "resolution", "licence")
     rows = [
-        (m.reference, m.card.version, m.origin, m.card.task, m.card.kind, phrase(m.card.bands), _range(m.card),
-         _classes(m.card), m.card.license)
+        (m.reference, m.card.version, m.origin, m.card.task, m.card.kind, _range(m.card), m.card.license)
         for m in models
     ]  # fmt: skip
     listing(headings, rows)
 
 
 def show_architectures(architectures: Sequence[Mapping[str, Any]]) -> None:
-    """Print one line an architecture, after an empty one."""
+    """Print one line an architecture, after an empty one; docs/models.md and --json tell the rest."""
     show("")
-    headings = ("architecture", "kind", "parameters", "GFLOPs", "licence", "extra", "paper")
+    headings = ("architecture", "kind", "parameters", "GFLOPs", "extra", "licence")
     rows = [
-        (a["name"], a["kind"], _count(a["parameters"]), f"{a['flops'] / 1e9:,.1f}", a["licence"], a["extra"] or "-",
-         a["paper"] or "-")
+        (
+            a["name"],
+            a["kind"],
+            _count(a["parameters"]),
+            f"{a['flops'] / 1e9:,.1f}",
+            a["extra"] or "-",
+            _short(a["licence"]),
+        )
         for a in architectures
-    ]  # fmt: skip
+    ]
     listing(headings, rows, right=(2, 3))
+    show("\nGFLOPs are those of a chip of 3 bands and 512 x 512 pixels; a multiply-add counts as two.")
+
+
+def _short(licence: str) -> str:
+    """An SPDX expression as people say it."""
+    return licence.replace(" AND ", ", ").replace("LicenseRef-NVIDIA-Source-Code-License", "NVIDIA (non-commercial)")
 
 
 def _count(parameters: int) -> str:

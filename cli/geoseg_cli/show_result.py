@@ -17,13 +17,20 @@ def show_result(summary: Mapping[str, Any]) -> None:
     bad = summary.get("bad_blocks", [])
     skipped = summary.get("tiles", {}).get("skipped_empty")
     rows = [(kind, str(path)) for kind, path in summary["outputs"].items()]
-    rows += [("time", f"{duration(summary['seconds'])} after planning, {summary['mpx_per_second']:.2f} Mpx/s")]
+    pace = f"{duration(summary['seconds'])} after planning, {summary['mpx_per_second']:.2f} Mpx/s"
+    rows += [("time", pace + _by(summary))]
     rows += [("values", f"stretched: {summary['stretch']['origin']}")] if summary.get("stretch") else []
     rows += [("skipped", f"{number_of(skipped, 'tile')} without a valid pixel")] if skipped else []
     rows += [("unreadable", "\n".join(_block(block) for block in bad[:SHOWN]))] if bad else []
     rows += [("", f"and {len(bad) - SHOWN:,} more; --json lists all")] if len(bad) > SHOWN else []
     rows += [("credit", summary["attribution"])] if summary.get("attribution") else []
     facts(rows)
+
+
+def _by(summary: Mapping[str, Any]) -> str:
+    """What the network ran on, and in which precision: its last bits depend on that."""
+    by = summary.get("computed_by")
+    return f", by {by['backend']} on {by['device']} in {by['precision']}" if by else ""
 
 
 def _show_found(summary: Mapping[str, Any]) -> None:

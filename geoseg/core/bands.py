@@ -91,12 +91,16 @@ def dated(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(numbered)
 
 
-def match(wanted: Sequence[str], available: Sequence[str | None], scene: str) -> tuple[int, ...]:
+def match(
+    wanted: Sequence[str], available: Sequence[str | None], scene: str, texts: Sequence[str | None] = ()
+) -> tuple[int, ...]:
     """Indices (1-based, as GDAL counts) of the `wanted` bands among those `available` in `scene`.
 
-    Raises BandError when one is missing or stands twice; the message says how to name the bands.
+    `texts` are the descriptions in the file, for messages. Raises BandError when a band is missing or stands twice; the
+    message says how to name the bands.
     """
-    listed = ", ".join(f"{i}={name or '?'}" for i, name in enumerate(available, 1)) or "none"
+    told = [*texts, *[None] * len(available)]
+    listed = ", ".join(f"{i}={name or told[i - 1] or '?'}" for i, name in enumerate(available, 1)) or "none"
     numbers = ",".join(map(str, range(1, len(wanted) + 1)))
     if len(available) < len(wanted):
         raise BandError(

@@ -75,11 +75,17 @@ class Scene:
         """Metres per pixel on the ground: the geometric mean of both axes at the scene's centre; None when unknown."""
         return None if self.pixel_size is None else float(np.sqrt(self.pixel_size[0] * self.pixel_size[1]))
 
+    @property
+    def descriptions(self) -> tuple[str | None, ...]:
+        """What the files call their bands."""
+        lead = [layer.files[0] for layer in self.layers]
+        return tuple(text for file in lead for text in file.descriptions)
+
     def bidx_for(self, wanted: Sequence[str]) -> tuple[int, ...]:
         """The bands (counted from 1) to read for a model that eats `wanted`. Raises BandError when unclear."""
         chosen = self.source.bidx
         if chosen is None:
-            return match(wanted, self.bands, self.name)
+            return match(wanted, self.bands, self.name, self.descriptions)
         if len(chosen) != len(wanted):
             raise BandError(
                 f"{self.name}: --bidx chooses {len(chosen)} bands ({', '.join(map(str, chosen))}); the model eats "
@@ -229,9 +235,7 @@ def scene_info(scene: Scene) -> dict[str, Any]:
         "bounds": [*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist()],
         "transform": list(grid.affine[:6]),
         "bands": list(scene.bands),
-        "descriptions": [
-            text for file in (files if len(scene.layers) > 1 else files[:1]) for text in file.descriptions
-        ],
+        "descriptions": list(scene.descriptions),
         "dtype": str(scene.dtype),
         "nodata": scene.nodata,
         "mask": mask_kind(lead),

@@ -235,4 +235,5 @@ def _summary(plan: Plan, drawn: Drawn | None, tally: Tally, bad: list[dict[str, 
         "bad_blocks": bad,
         "stretch": described["stretch"],
         "attribution": plan.card.attribution,
+        "computed_by": {name: described[name] for name in COMPUTED_BY},
     }

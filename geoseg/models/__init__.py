@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from geoseg.models.bundle import save_bundle as save_bundle
     from geoseg.models.export import export_model as export_model
     from geoseg.models.mlm import export_mlm as export_mlm
+    from geoseg.models.network import network_of as network_of
     from geoseg.models.registry import architectures as architectures
     from geoseg.models.registry import create_model as create_model
     from geoseg.models.registry import register as register
@@ -28,6 +29,7 @@ _MODULES = {
     "bundle": ("LoadedModel", "load_model", "save_bundle"),
     "export": ("export_model",),
     "mlm": ("export_mlm",),
+    "network": ("network_of",),
     "registry": ("architectures", "create_model", "register"),
     "verification": ("verify",),
 }

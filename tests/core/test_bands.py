@@ -85,3 +85,8 @@ def test_names_with_and_without_their_date():
     assert undated("red@2") == undated("red") == "red"
     assert dated(("red", "nir", "red", "pan")) == ("red@1", "nir", "red@2", "pan")
     assert dated(("red", "nir")) == ("red", "nir")
+
+
+def test_a_message_tells_what_the_file_calls_its_bands():
+    with pytest.raises(BandError, match=r"found bands 1=B02, 2=B03, 3=red, 4=\?; expected red, nir.*--sensor"):
+        match(["red", "nir"], [None, None, "red", None], "s.tif", ["B02", "B03", "red", None])
