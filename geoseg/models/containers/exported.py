@@ -1,18 +1,15 @@
 """Files of torch.export (.pt2): the card is the extra file `geoseg.card`; torch runs them.
 
-torch.export.load believes what it reads: it unpickles, evaluates sizes as Python, and looks names up in torch. So the
-archive is read here first, and whatever is more than a graph of tensor operations with plain weights is refused.
+torch.export.load believes what it reads: it unpickles, evaluates sizes as Python, and looks names up in torch. So
+torch never gets the file. Its entries are read here, whatever is more than a graph of tensor operations with plain
+weights is refused, and torch reads a new archive of what was looked at; of its pickles, one that was written here.
 """
 
 from __future__ import annotations
 
-import ast
 import io
-import json
 import pickle
 import re
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +18,23 @@ from torch import nn
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
-from geoseg.models.containers.archive import entries, extra_text, with_extra
+from geoseg.models.containers.archive import EXTRA, Archive, extra_text, opened, rebuilt, with_extra
 from geoseg.models.containers.graph import Answering
+from geoseg.models.containers.program import screened_payloads, screened_program
 
-_TARGET = re.compile(
-    r"torch\.ops\.(aten|prim|prims|torchvision|higher_order)\.[A-Za-z0-9_.]+"
-    r"|(torch\.)?_?operator\.[a-z_]+|math\.[a-z]+|torch\.(sym_[a-z_]+|_check\w*)|_operator\.[a-z_]+"
+_PROGRAM = "models/model.json"
+_INPUTS = "data/sample_inputs/model.pt"
+_PAYLOADS = {
+    "data/weights/model_weights_config.json": "weight_",
+    "data/constants/model_constants_config.json": "tensor_",
+}
+_RAW = re.compile(
+    r"data/weights/weight_[0-9]+|data/constants/tensor_[0-9]+"
+    r"|archive_format|archive_version|byteorder|version|\.data/version|\.data/serialization_id",
+    re.ASCII,
 )
-_HIGHER_ORDER = re.compile(r"torch\.ops\.higher_order\.(wrap_with_set_grad_enabled|wrap_with_autocast)")
-_PARTS = frozenset(
-    [
-        "Symbol",
-        "Integer",
-        "Add",
-        "Mul",
-        "Pow",
-        "Mod",
-        "PythonMod",
-        "FloorDiv",
-        "CeilDiv",
-        "CleanDiv",
-        "Max",
-        "Min",
-        "TruncToInt",
-    ]
-)
-_PLAIN = (ast.Expression, ast.Call, ast.Name, ast.Load, ast.Constant, ast.keyword, ast.BinOp, ast.UnaryOp, ast.operator)
-_FLAGS = frozenset({"positive", "integer", "nonnegative"})
-_SYMBOL = re.compile(r"[a-z]+[0-9]+")
-_FOLDERS = ("data/weights/", "data/constants/", "data/sample_inputs/", "models/", "extra/", ".data/")
-_NAMES = frozenset({"archive_format", "archive_version", "byteorder", "version"})
+_LARGEST_TEXT = 256 * 2**20
+_LARGEST_INPUTS = 2**30
 
 
 def card_text(path: Path) -> str | None:
@@ -70,9 +54,9 @@ def parts(path: Path) -> list[Path]:
 
 def load(path: Path, card: ModelCard) -> nn.Module:
     """The network. Raises ModelError for a damaged file, and for one that holds more than a network."""
-    check_content(path)
+    content = screened(path)
     try:
-        program = torch.export.load(io.BytesIO(path.read_bytes()))
+        program = torch.export.load(content)
         graph = program.module()
     except (RuntimeError, ValueError, OSError, KeyError, AttributeError, TypeError, AssertionError) as error:
         raise ModelError(
@@ -83,107 +67,43 @@ def load(path: Path, card: ModelCard) -> nn.Module:
     return Answering(path, card, graph.requires_grad_(False))
 
 
-def check_content(path: Path) -> None:
-    """Raise ModelError when an archive holds anything that torch.export.load would run, or pickles but tensors."""
-    try:
-        for name, content in entries(path).items():
-            _check_entry(name, content)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{path}: found {str(error)[:300]}; expected a graph of tensor operations with plain weights: this file is "
-            "not loaded, export the model from its bundle"
-        ) from error
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); the file is damaged: fetch or export it again") from error
+def screened(path: Path) -> io.BytesIO:
+    """The archive as torch is to read it. Raises ModelError when it holds more than a graph and plain weights."""
+    with opened(path) as archive:
+        try:
+            contents = {name: _screened_entry(archive, name) for name in archive.entries if not name.startswith(EXTRA)}
+            return rebuilt(archive, contents)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError) as error:
+            raise ModelError(
+                f"{path}: found {str(error)[:300]}; expected a graph of tensor operations with plain weights: this "
+                "file is not loaded, export the model from its bundle"
+            ) from error
 
 
-def _check_entry(name: str, content: bytes) -> None:
-    if name not in _NAMES and not name.startswith(_FOLDERS):
+def _screened_entry(archive: Archive, name: str) -> bytes | None:
+    """What torch is to read under that name; None for the entry as it is. Raises ValueError."""
+    if name == _PROGRAM:
+        return screened_program(archive.read(name, _LARGEST_TEXT))
+    if name in _PAYLOADS:
+        return screened_payloads(archive.read(name, _LARGEST_TEXT), _PAYLOADS[name])
+    if name == _INPUTS:
+        return _written_again(name, archive.read(name, _LARGEST_INPUTS))
+    if not _RAW.fullmatch(name):
         raise ValueError(f"the entry {name[:80]!r}")
-    if name.startswith("models/"):
-        _check_program(json.loads(content))
-    elif name.startswith(("data/weights/", "data/constants/")) and name.endswith(".json"):
-        _check_payloads(json.loads(content))
-    elif name.endswith(".pt"):
-        _check_pickle(name, content)
+    return None
 
 
-def _check_pickle(name: str, content: bytes) -> None:
+def _written_again(name: str, content: bytes) -> bytes:
+    """The pickle of example inputs, made anew: where torch fails to read one, it reads it as if it were trusted."""
     if not content:
-        return
+        return content
     try:
-        torch.load(io.BytesIO(content), weights_only=True)
+        values = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"a pickle of more than tensors in {name[:80]!r}") from error
-
-
-def _check_payloads(values: Any) -> None:
-    """Weights and constants have to be plain bytes: torch would unpickle all others."""
-    for name, payload in values["config"].items():
-        if payload["use_pickle"] or not str(payload["path_name"]).startswith(("weight_", "tensor_")):
-            raise ValueError(f"a pickled tensor or object {name[:80]!r}")
-
-
-def _check_program(values: Any) -> None:
-    for key, value in _texts(values):
-        if key == "target" and not (_TARGET.fullmatch(value) and _allowed(value)):
-            raise ValueError(f"a call of {value[:80]!r}")
-        if key == "expr_str":
-            _check_size(value)
-    for guard in values.get("guards_code") or []:
-        _check_guard(guard)
-
-
-def _allowed(target: str) -> bool:
-    if target.startswith("torch.ops.higher_order."):
-        return _HIGHER_ORDER.fullmatch(target) is not None
-    return not target.startswith(("torch.ops.aten.from_file", "torch.ops.aten.save"))
-
-
-def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for inner, held in value.items():
-            yield from _texts(held, inner)
-    elif isinstance(value, list):
-        for held in value:
-            yield from _texts(held, key)
-    elif isinstance(value, str):
-        yield key, value
-
-
-def _check_size(text: str) -> None:
-    """Raise ValueError unless the text is arithmetic on whole numbers and symbols, as torch writes sizes."""
-    for node in ast.walk(_parsed(text)):
-        if not isinstance(node, (*_PLAIN, ast.unaryop)):
-            raise ValueError(f"a size {text[:80]!r}")
-        if isinstance(node, ast.Name) and not (node.id in _PARTS or _SYMBOL.fullmatch(node.id)):
-            raise ValueError(f"a size {text[:80]!r}")
-        if isinstance(node, ast.keyword) and node.arg not in _FLAGS:
-            raise ValueError(f"a size {text[:80]!r}")
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and not _SYMBOL.fullmatch(node.value):
-            raise ValueError(f"a size {text[:80]!r}")
-
-
-def _check_guard(text: str) -> None:
-    """Raise ValueError unless the text compares sizes: no call but `size()`, no attribute but that, no other names."""
-    allowed = (*_PLAIN, ast.unaryop, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop, ast.Subscript, ast.Attribute)
-    for node in ast.walk(_parsed(text)):
-        known = isinstance(node, allowed)
-        if isinstance(node, ast.Attribute):
-            known = node.attr in {"size", "shape", "stride"}
-        if isinstance(node, ast.Call):
-            known = isinstance(node.func, ast.Attribute)
-        if isinstance(node, ast.Name):
-            known = node.id == "L" or _SYMBOL.fullmatch(node.id) is not None
-        if not known:
-            raise ValueError(f"a guard {text[:80]!r}")
-
-
-def _parsed(text: str) -> ast.Expression:
-    try:
-        return ast.parse(text, mode="eval")
-    except SyntaxError as error:
-        raise ValueError(f"{text[:80]!r} where a size was to be") from error
+    out = io.BytesIO()
+    torch.save(values, out)
+    return out.getvalue()
 
 
 def _check_sizes(path: Path, card: ModelCard, program: Any) -> None:

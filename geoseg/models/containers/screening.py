@@ -6,15 +6,22 @@ refused unread. Then its graphs are refused when they hold anything but tensor a
 
 from __future__ import annotations
 
+import io
 import pickletools
-import zipfile
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from geoseg.errors import ModelError
+from geoseg.models.containers.archive import LARGEST_CODE, opened, rebuilt
 
-_LARGEST_TEXT = 64 * 2**20
+# torch finds entries whatever their case is, so that any other name could stand for one of these.
+_KNOWN = re.compile(
+    r"code/[^\0]+\.py|(data|constants)\.pkl|(data|constants)/[0-9]+"
+    r"|version|byteorder|\.data/version|\.data/serialization_id"
+)
+_LEFT_OUT = re.compile(r"code/[^\0]+\.debug_pkl|traced_inputs(\.pkl|/[0-9]+)|extra/[^\0]+")
 _SAFE = "expected a network of tensor operations; this file is not used: ask its author for its weights, or for ONNX"
 _FORBIDDEN = frozenset({
     "from_file", "save", "load", "set_", "set_data", "storage", "fork", "wait", "print", "_print", "Print",
@@ -33,24 +40,35 @@ _PRIVATE = (
 )
 
 
-def check_archive(path: Path) -> None:
-    """Raise ModelError when loading the file would run something: `__setstate__`, custom classes, twofold entries."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if len(set(names)) < len(names):
-                raise ModelError(f"{path}: found entries of the same name in its archive; {_SAFE}")
-            for entry in archive.infolist():
-                if entry.filename.endswith((".py", ".pkl")):
-                    if entry.file_size > _LARGEST_TEXT:
-                        raise ModelError(f"{path}: found {entry.file_size} bytes of code in {entry.filename}; {_SAFE}")
-                    _check_entry(path, entry.filename, archive.read(entry))
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, IndexError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); the file is damaged: fetch it again") from error
+def screened(path: Path) -> io.BytesIO:
+    """The archive as torch is to read it: what was looked at, in a new one.
+
+    Raises ModelError when loading the file would run something: `__setstate__`, custom classes, entries of other names
+    than torch writes. Notes on where code came from, traced inputs and extra files are left out: nothing needs them.
+    """
+    with opened(path) as archive:
+        contents: dict[str, bytes | None] = {}
+        for name in archive.entries:
+            if _LEFT_OUT.fullmatch(name):
+                continue
+            if not _KNOWN.fullmatch(name):
+                raise ModelError(f"{path}: found the entry {name[:80]!r} in it; {_SAFE}")
+            if name.endswith((".py", ".pkl")):
+                contents[name] = archive.read(name, LARGEST_CODE)
+                _check_entry(path, name, contents[name] or b"")
+            else:
+                contents[name] = None
+        return rebuilt(archive, contents)
 
 
 def check_graph(path: Path, scripted: Any) -> None:
-    """Raise ModelError when the compiled network could do more than arithmetic with tensors."""
+    """Raise ModelError when the compiled network could do more than arithmetic with tensors.
+
+    Hooks are refused: they run beside the network's own graph, which does not show them.
+    """
+    for part in scripted.modules():
+        if part._c._get_forward_hooks() or part._c._get_forward_pre_hooks():
+            raise ModelError(f"{path}: found hooks, which run beside its network; {_SAFE}")
     for kind in sorted(set(_kinds(scripted.inlined_graph))):
         space, _, name = kind.partition("::")
         private = space == "aten" and name.startswith("_") and not name.startswith(("__", *_PRIVATE))

@@ -13,7 +13,7 @@ from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
 from geoseg.models.containers.archive import extra_text, with_extra
 from geoseg.models.containers.graph import Answering
-from geoseg.models.containers.screening import check_archive, check_graph
+from geoseg.models.containers.screening import check_graph, screened
 
 
 def card_text(path: Path) -> str | None:
@@ -38,12 +38,12 @@ def load(path: Path, card: ModelCard) -> nn.Module:
 
 def script(path: Path) -> Any:
     """The scripted module, on the CPU; looked through before it is loaded and after. Raises ModelError."""
-    check_archive(path)
+    content = screened(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the format is old; files in it are plenty
             read: Any = torch.jit.load  # untyped
-            module = read(str(path), map_location="cpu").eval()
+            module = read(content, map_location="cpu").eval()
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(
             f"{path}: the TorchScript model cannot be read ({str(error)[:300]}); fetch or export it again"

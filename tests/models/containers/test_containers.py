@@ -326,14 +326,14 @@ def test_exported_programs_hold_tensor_operations_only(tmp_path, toy, exported_f
     change(program)
     _with_entry(exported_file, tmp_path / "bad.pt2", "models/model.json", json.dumps(program))
     with pytest.raises(ModelError, match=f"found {said}"):
-        exported.check_content(tmp_path / "bad.pt2")
+        exported.screened(tmp_path / "bad.pt2")
 
 
 @pytest.mark.parametrize("entry", ["data/aotinductor/model/x.so", "code/run.py"])
 def test_exported_programs_hold_no_libraries(tmp_path, exported_file, entry):
     _with_entry(exported_file, tmp_path / "bad.pt2", entry, b"\x7fELF")
     with pytest.raises(ModelError, match="the entry"):
-        exported.check_content(tmp_path / "bad.pt2")
+        exported.screened(tmp_path / "bad.pt2")
 
 
 # OpenVINO
