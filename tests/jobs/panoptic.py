@@ -84,7 +84,8 @@ def strips(classes, ids, table, heights):
     while start < len(ids):
         y = Span(start, min(len(ids), start + heights[turn % len(heights)]))
         here = (first[1:] >= y.start) & (first[1:] < y.stop)
-        listed = ObjectTable(*(getattr(table, name)[here] for name in ObjectTable.__slots__))
+        columns = (getattr(table, name) for name in ObjectTable.__slots__)
+        listed = ObjectTable(*(None if column is None else column[here] for column in columns))
         rows = slice(y.start, y.stop)
         yield Strip(y, classes[rows], scores[rows], ids[rows], listed)
         start, turn = y.stop, turn + 1

@@ -11,7 +11,10 @@ from geoseg.core.classes import NODATA
 from geoseg.core.compiled import compiled
 
 WALL, THING, SEPARATOR = 0, 1, 2  # kinds of classes
-TIED, OPEN = 1, 2  # marks of a pixel: several markers are nearest, and one of those goes on below the last row
+# Marks of a pixel: several markers are nearest, one of those goes on below the last row, or touches the unknown; what
+# is unknown is as near as any marker.
+TIED, OPEN, CUT, UNKNOWN = 1, 2, 4, 8
+BESIDE, SHARED = 1, 2  # what a rim says of a pixel: it lies beside the unknown; a marker that does ties for it
 
 # What is known of a marker: its class, its pixels, the sum of their scores, and the last row of its object.
 CLASS, PIXELS, SCORES, LAST_ROW = range(4)
@@ -19,23 +22,38 @@ FIELDS = 4
 
 
 class Held(NamedTuple):
-    """Rows that wait, each (y, x): classes, scores (or (0, 0)), and the objects that are settled, from 1 on."""
+    """Rows that wait, each (y, x): classes, scores (or none), the objects that are settled, from 1 on, and the rim.
+
+    Where nobody can tell what lies there `settled` is less than 0, the steps to what is unknown. The `rim`, uint8, is
+    0 where nothing unknown is near; it has no rows where all is known. `above` (x,) is the row of `settled` before.
+    """
 
     class_ids: NDArray[np.uint8]
     scores: NDArray[np.uint8]
     settled: NDArray[np.int32]
+    rim: NDArray[np.uint8]
+    above: NDArray[np.int32]
 
 
 class Flooded(NamedTuple):
-    """The markers of what is not settled (y, x), 0 for none, and the steps to them; `marks` (y, x) are TIED and OPEN.
+    """The markers of what is not settled (y, x), 0 for none, and the steps to them; `marks` (y, x).
 
-    `queue` (pixel,) lists the separator's pixels that were reached, from near to far.
+    `far` (y, x) are the steps to what is unknown, 0 where none lead there; it has no rows where all is known. `queue`
+    (pixel,) lists the separator's pixels that were reached, from near to far.
     """
 
     labels: NDArray[np.int32]
     steps: NDArray[np.int32]
     marks: NDArray[np.uint8]
+    far: NDArray[np.int32]
     queue: NDArray[np.int64]
+
+
+class Ends(NamedTuple):
+    """Of markers (marker,): which are not settled now, and which might be others if more had been looked at."""
+
+    open: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
 
 
 @compiled
@@ -129,11 +147,11 @@ def _next_to(y: int, x: int, way: int) -> tuple[int, int]:
 
 
 @compiled
-def flood(held: Held, kinds: NDArray[np.uint8], flooded: Flooded, ends: NDArray[np.bool_]) -> int:
+def flood(held: Held, kinds: NDArray[np.uint8], flooded: Flooded, ends: Ends) -> int:
     """Share the separator out among markers, whose labels are given; returns how many of its pixels were reached.
 
     A pixel goes to the marker with the fewest steps through the separator, of several to that with the least label.
-    Steps are counted level by level, so that no order of pixels decides. `ends` (marker,) go on below the last row.
+    Steps are counted level by level, so that no order of pixels decides.
     """
     ids, settled = held.class_ids, held.settled
     labels, steps, marks, queue = flooded.labels, flooded.steps, flooded.marks, flooded.queue
@@ -163,8 +181,8 @@ def flood(held: Held, kinds: NDArray[np.uint8], flooded: Flooded, ends: NDArray[
                     continue
                 other = labels[v, u]
                 mark |= marks[v, u]
-                if level == 1 and ends[other]:
-                    mark |= OPEN
+                if level == 1:
+                    mark |= OPEN * ends.open[other] | CUT * ends.cut[other]
                 if label and label != other:
                     mark |= TIED
                 label = min(label, other) if label else other
@@ -186,6 +204,132 @@ def flood(held: Held, kinds: NDArray[np.uint8], flooded: Flooded, ends: NDArray[
 
 
 @compiled
+def at_rim(held: Held, labels: NDArray[np.int32], cut: NDArray[np.bool_]) -> None:
+    """Add the markers to `cut` (marker,) that lie beside the unknown."""
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            if labels[y, x] and held.rim[y, x]:
+                cut[labels[y, x]] = True
+
+
+@compiled
+def _settled_near(held: Held, y: int, x: int) -> int:
+    """The least steps to the unknown (1 and up) that are settled next to a pixel, 0 where there are none."""
+    least = 0
+    for way in range(4):
+        v, u = _next_to(y, x, way)
+        if v >= held.settled.shape[0] or not 0 <= u < held.settled.shape[1]:
+            continue
+        steps = -held.settled[v, u] if v >= 0 else -held.above[u]
+        if steps > 0 and (least == 0 or steps < least):
+            least = steps
+    return least
+
+
+@compiled
+def sources(held: Held, kinds: NDArray[np.uint8], far: NDArray[np.int32], queue: NDArray[np.int64]) -> int:
+    """The separator's pixels that lie beside the unknown, or beside one whose steps to it are settled.
+
+    Their steps are written to `far` (y, x) and they to `queue` (pixel,), in no order; returns how many there are.
+    """
+    ids, entered = held.class_ids, 0
+    for y in range(ids.shape[0]):
+        for x in range(ids.shape[1]):
+            if kinds[ids[y, x]] != SEPARATOR or held.settled[y, x]:
+                continue
+            near = 1 if held.rim[y, x] & BESIDE else _settled_near(held, y, x) + 1
+            if near > 1 or held.rim[y, x] & BESIDE:
+                far[y, x] = near
+                queue[entered] = y * ids.shape[1] + x
+                entered += 1
+    return entered
+
+
+@compiled
+def wade(held: Held, kinds: NDArray[np.uint8], far: NDArray[np.int32], seeds: NDArray[np.int64]) -> None:
+    """Write the steps to the unknown, through the separator, to `far` (y, x); `seeds` (pixel,) come near to far."""
+    ids = held.class_ids
+    height, width = ids.shape
+    front, beyond = seeds[:0].copy(), seeds[:0].copy()
+    taken = level = 0
+    while taken < seeds.size or front.size:
+        if not front.size:
+            level = far[seeds[taken] // width, seeds[taken] % width]
+        stop = taken
+        while stop < seeds.size and far[seeds[stop] // width, seeds[stop] % width] <= level:
+            stop += 1
+        beyond = np.empty(4 * (front.size + stop - taken), np.int64)
+        entered = 0
+        for index in range(front.size + stop - taken):
+            place = front[index] if index < front.size else seeds[taken + index - front.size]
+            y, x = place // width, place % width
+            if far[y, x] != level:  # a seed that was nearer by another way
+                continue
+            for way in range(4):
+                v, u = _next_to(y, x, way)
+                if not (0 <= v < height and 0 <= u < width) or held.settled[v, u] or kinds[ids[v, u]] != SEPARATOR:
+                    continue
+                if not far[v, u] or far[v, u] > level + 1:
+                    far[v, u] = level + 1
+                    beyond[entered] = v * width + u
+                    entered += 1
+        taken, front = stop, beyond[:entered]
+        level += 1
+
+
+@compiled
+def leave_unknown(flooded: Flooded) -> None:
+    """Take the pixels from their markers that are as near to the unknown: they are marked UNKNOWN."""
+    labels, steps, far = flooded.labels, flooded.steps, flooded.far
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            if far[y, x] and (not steps[y, x] or far[y, x] <= steps[y, x]):
+                labels[y, x] = 0
+                steps[y, x] = far[y, x]
+                flooded.marks[y, x] = UNKNOWN
+
+
+@compiled
+def keep_cut(held: Held, kinds: NDArray[np.uint8], flooded: Flooded, ends: Ends, last: bool) -> None:
+    """Add the markers to `ends.cut` that touch what is unknown, or tie with one that does.
+
+    Those beside pixels of which it is not known yet whether they are go on; below the `last` row there is nothing.
+    """
+    labels, steps, marks = flooded.labels, flooded.steps, flooded.marks
+    height, width = labels.shape
+    for y in range(height):
+        for x in range(width):
+            label = labels[y, x]
+            if not label:
+                continue
+            if marks[y, x] & (TIED | CUT) == TIED | CUT:
+                held.rim[y, x] |= SHARED  # the other may be settled before this one is
+            if held.rim[y, x] or (y == 0 and held.above[x] < 0):
+                ends.cut[label] = True
+            for way in range(4):
+                v, u = _next_to(y, x, way)
+                if not (0 <= v < height and 0 <= u < width):
+                    continue
+                if held.settled[v, u] < 0 or marks[v, u] & UNKNOWN:
+                    ends.cut[label] = True
+                if not last and kinds[held.class_ids[v, u]] == SEPARATOR and not held.settled[v, u]:
+                    ends.open[label] |= v + steps[v, u] > height - 1
+
+
+@compiled
+def settle_unknown(held: Held, flooded: Flooded, drained: tuple[int, bool]) -> None:
+    """Settle the pixels that are marked UNKNOWN, as the class `drained[0]`; those that rows below may decide wait."""
+    height, width = flooded.marks.shape
+    for y in range(height):
+        for x in range(width):
+            if flooded.marks[y, x] & UNKNOWN and (drained[1] or y + flooded.far[y, x] <= height - 1):
+                held.settled[y, x] = -flooded.far[y, x]
+                held.class_ids[y, x] = drained[0]
+                if drained[0] == NODATA and held.scores.size:
+                    held.scores[y, x] = NODATA
+
+
+@compiled
 def keep_open(flooded: Flooded, reached: int, ends: NDArray[np.bool_]) -> None:
     """Add the markers to `ends` (marker,) whose objects may win or lose pixels by what lies below the last row.
 
@@ -196,7 +340,9 @@ def keep_open(flooded: Flooded, reached: int, ends: NDArray[np.bool_]) -> None:
     height, width = labels.shape
     for index in range(reached):
         y, x = queue[index] // width, queue[index] % width
-        if marks[y, x] == TIED | OPEN or y + steps[y, x] > height - 1:
+        if marks[y, x] & UNKNOWN:
+            continue
+        if marks[y, x] & (TIED | OPEN) == TIED | OPEN or y + steps[y, x] > height - 1:
             ends[labels[y, x]] = True
 
 
@@ -271,7 +417,7 @@ def settle(
 
 @compiled
 def give(held: Held, scores: NDArray[np.uint8], numbers: NDArray[np.int32], last: int) -> tuple[NDArray[np.int32], int]:
-    """The objects (y, x) by their final numbers, and the largest so far; it was `last` before.
+    """The objects (y, x) by their final numbers, -1 for what nobody can tell, and the largest so far, before `last`.
 
     `numbers` (object,) are those given before, 0 for none; new ones are given in the order of first pixels. The held
     scores become the objects' (object,), where there are any.
@@ -281,7 +427,8 @@ def give(held: Held, scores: NDArray[np.uint8], numbers: NDArray[np.int32], last
     for y in range(height):
         for x in range(width):
             place = held.settled[y, x]
-            if not place:
+            if place <= 0:
+                given[y, x] = -1 if place else 0
                 continue
             if not numbers[place]:
                 last += 1

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from geoseg.core.protocols import ObjectTable
 from geoseg.core.values import SCORE_UNIT
+from geoseg.errors import ResourceError
 from geoseg.inference.separation import kernels
 from geoseg.inference.separation.kernels import Held
+
+MOST_BYTES = 1 << 30  # of rows that wait; what is worked out of them takes about as much again
 
 
 class Waiting:
@@ -20,37 +23,57 @@ class Waiting:
         """Hold no row."""
         self.width, self.first, self._count = width, first, 0
         none = np.empty((0, width), np.uint8)
-        self._room = Held(none, none, np.empty((0, width), np.int32))
+        self._room = Held(none, none, np.empty((0, width), np.int32), none, np.zeros(width, np.int32))
 
     @property
     def held(self) -> Held:
         """The rows; what is written into them stays."""
-        class_ids, scores, settled = self._room
-        return Held(class_ids[: self._count], scores[: self._count], settled[: self._count])
+        class_ids, scores, settled, rim, above = self._room
+        count = self._count
+        return Held(class_ids[:count], scores[:count], settled[:count], rim[:count], above)
 
-    def append(self, class_ids: NDArray[np.uint8], scores: NDArray[np.uint8] | None) -> None:
-        """Hold further rows, of which nothing is settled."""
+    def append(
+        self, class_ids: NDArray[np.uint8], scores: NDArray[np.uint8] | None, rim: NDArray[np.uint8] | None
+    ) -> None:
+        """Hold further rows, of which nothing is settled. Raises ResourceError where there are too many."""
         start, stop = self._count, self._count + len(class_ids)
-        if stop > len(self._room.class_ids):
+        room = self._room
+        if stop > len(room.class_ids):
             rows = max(stop, 2 * self._count)
-            scored = rows if scores is not None else 0
-            self._room = Held(
-                _longer(self._room.class_ids, rows, start),
-                _longer(self._room.scores, scored, min(start, scored)),
-                _longer(self._room.settled, rows, start),
+            _check(stop, self.width * (room.settled.itemsize + 1 + (scores is not None) + (rim is not None)))
+            self._room = room = Held(
+                _longer(room.class_ids, rows, start),
+                room.scores if scores is None else _longer(room.scores, rows, start),
+                _longer(room.settled, rows, start),
+                room.rim if rim is None else _longer(room.rim, rows, start),
+                room.above,
             )
-        self._room.class_ids[start:stop] = class_ids
-        self._room.settled[start:stop] = 0
+        room.class_ids[start:stop] = class_ids
+        room.settled[start:stop] = 0
         if scores is not None:
-            self._room.scores[start:stop] = scores
+            room.scores[start:stop] = scores
+        if rim is not None:
+            room.rim[start:stop] = rim
         self._count = stop
 
     def drop(self, count: int) -> None:
         """Hold the first rows no longer; room that is far too large is given back."""
+        if not count:
+            return
+        above = self._room.settled[count - 1].copy()
         left = self._count - count
         keep = len(self._room.class_ids) if 4 * left > len(self._room.class_ids) else left
-        self._room = Held(*(_moved(array, count, left, min(keep, len(array))) for array in self._room))
+        moved = (_moved(array, count, left, min(keep, len(array))) for array in self._room[:-1])
+        self._room = Held(*moved, above)
         self._count, self.first = left, self.first + count
+
+
+def _check(rows: int, row_bytes: int) -> None:
+    if rows * row_bytes > MOST_BYTES:
+        raise ResourceError(
+            f"{rows} rows wait for an object that reaches through all of them: found {rows * row_bytes >> 20} MB, "
+            f"expected {MOST_BYTES >> 20} MB at most; compute the scene in pieces (--bounds)"
+        )
 
 
 def _longer(array: NDArray[Any], rows: int, used: int) -> NDArray[Any]:
@@ -66,28 +89,37 @@ def _moved(array: NDArray[Any], start: int, count: int, rows: int) -> NDArray[An
     return target
 
 
+_OBJECT = np.dtype(
+    [
+        ("class_id", np.uint8),
+        ("mean", np.float64),  # of the scores, 0 to 254
+        ("last_row", np.int64),
+        ("number", np.int32),  # 0 where no pixel was given yet
+        ("cut", np.bool_),
+    ]
+)
+
+
 class Settled:
     """Objects all of whose pixels are known, by their places: 0 is none."""
 
     def __init__(self) -> None:
         """Know none."""
-        self._class = np.zeros(1, np.uint8)
-        self._mean = np.zeros(1)  # of the scores, 0 to 254
-        self._last_row = np.full(1, -1, np.int64)
-        self._number = np.zeros(1, np.int32)  # 0 where no pixel was given yet
+        self._objects = np.zeros(1, _OBJECT)
+        self._objects["last_row"] = -1
         self._given = 0
 
-    def add(self, found: NDArray[np.int64], settled: NDArray[np.bool_], first: int, scored: bool) -> NDArray[np.int32]:
+    def add(self, found: NDArray[np.int64], ends: kernels.Ends, first: int, scored: bool) -> NDArray[np.int32]:
         """The places (marker,) of the markers that are settled, 0 for the others; rows count from `first`."""
-        which = np.flatnonzero(settled[1:]) + 1
+        which = np.flatnonzero(~ends.open[1:]) + 1
         places = np.zeros(len(found), np.int32)
-        places[which] = len(self._class) + np.arange(len(which))
-        new = found[which]
-        mean = new[:, kernels.SCORES] / new[:, kernels.PIXELS] if scored else np.full(len(new), np.nan)
-        self._class = np.append(self._class, new[:, kernels.CLASS].astype(np.uint8))
-        self._mean = np.append(self._mean, mean)
-        self._last_row = np.append(self._last_row, new[:, kernels.LAST_ROW] + first)
-        self._number = np.append(self._number, np.zeros(len(new), np.int32))
+        places[which] = len(self._objects) + np.arange(len(which))
+        known, new = found[which], np.zeros(len(which), _OBJECT)
+        new["class_id"] = known[:, kernels.CLASS]
+        new["mean"] = known[:, kernels.SCORES] / known[:, kernels.PIXELS] if scored else np.nan
+        new["last_row"] = known[:, kernels.LAST_ROW] + first
+        new["cut"] = ends.cut[which]
+        self._objects = np.concatenate([self._objects, new])
         return places
 
     def numbered(self, held: Held) -> tuple[NDArray[np.int32], ObjectTable]:
@@ -95,22 +127,22 @@ class Settled:
 
         The rows' scores become the objects'.
         """
-        scores = np.rint(np.nan_to_num(self._mean)).astype(np.uint8)
-        before = self._given
-        instances, self._given = kernels.give(held, scores, self._number, before)
-        new = np.flatnonzero(self._number > before)
-        new = new[np.argsort(self._number[new])]
-        score = (self._mean[new] / SCORE_UNIT).astype(np.float32)
-        table = ObjectTable(self._number[new], self._class[new], score, self._last_row[new])
-        return instances, table
+        scores = np.rint(np.nan_to_num(self._objects["mean"])).astype(np.uint8)
+        before, numbers = self._given, self._objects["number"].copy()
+        instances, self._given = kernels.give(held, scores, numbers, before)
+        self._objects["number"] = numbers
+        new = np.flatnonzero(numbers > before)
+        begun = self._objects[new[np.argsort(numbers[new])]]
+        number, class_id, last_row = (begun[name].copy() for name in ("number", "class_id", "last_row"))
+        score = (begun["mean"] / SCORE_UNIT).astype(np.float32)
+        return instances, ObjectTable(number, class_id, score, last_row, begun["cut"].copy() if len(held.rim) else None)
 
     def compact(self, first: int, settled: NDArray[np.int32]) -> None:
         """Forget objects that end before row `first`; `settled` (y, x) are the places of those in rows that wait."""
-        keep = self._last_row >= first
+        keep = self._objects["last_row"] >= first
         keep[0] = True
         if keep.all():
             return
         moved = (np.cumsum(keep) - 1).astype(np.int32)
-        settled[:] = moved[settled]
-        for name in ("_class", "_mean", "_last_row", "_number"):
-            setattr(self, name, getattr(self, name)[keep])
+        settled[:] = np.where(settled > 0, moved[settled], settled)
+        self._objects = self._objects[keep]

@@ -293,7 +293,8 @@ def test_labels_that_are_counted_are_as_many_as_are_used(seed, shape):
     """Plain Python checks every index."""
     rng = np.random.default_rng(seed)
     ids = rng.choice(np.array([0, 1, 2, 4], np.uint8), shape)
-    held = kernels.Held(ids, np.empty((0, shape[1]), np.uint8), (rng.random(shape) < 0.3).astype(np.int32))
+    none, above = np.empty((0, shape[1]), np.uint8), np.zeros(shape[1], np.int32)
+    held = kernels.Held(ids, none, (rng.random(shape) < 0.3).astype(np.int32), none, above)
     kinds = np.full(256, kernels.WALL, np.uint8)
     kinds[[1, 4]], kinds[2] = kernels.THING, kernels.SEPARATOR
     most, separators = kernels.count.py_func(held, kinds)
