@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def check_finite(path: Path | str, weights: dict[str, Tensor]) -> None:
 
 
 def save_bundle(path: str | Path, module: nn.Module, card: ModelCard, half: bool = True) -> None:
-    """Write `module`'s weights and `card` to `path`, under a temporary name first: the file is complete or absent.
+    """Write `module`'s weights and `card` to `path`, in a folder of its own first: the file is complete or absent.
 
     With `half`, matrices and kernels are stored as float16 where their values fit it; vectors (biases, normalisation)
     stay float32. Equal weights and card give equal bytes. Raises ModelError when the weights do not fit the card's
@@ -107,15 +108,12 @@ def save_bundle(path: str | Path, module: nn.Module, card: ModelCard, half: bool
     tensors = {name: _stored(tensor, half) for name, tensor in module.state_dict().items()}
     check_finite(destination, tensors)
     content = _encoded(tensors, card)
-    temporary = destination.with_name(f".{destination.name}.part")
     try:
-        try:
+        with tempfile.TemporaryDirectory(prefix=".geoseg-", dir=destination.absolute().parent) as folder:
+            temporary = Path(folder) / destination.name
             temporary.write_bytes(content)
-            header = read_header(temporary)
-            check_fit(destination, skeleton_of(card), header.tensors)
+            check_fit(destination, skeleton_of(card), read_header(temporary).tensors)
             temporary.replace(destination)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise WriteError(f"{destination}: the bundle cannot be written ({error.strerror or error})") from error
 

@@ -29,7 +29,8 @@ def network_of(card: ModelCard) -> nn.Module:
     own = (OWN - {"encoder"}) & card.arguments.keys()
     if own:
         raise ModelError(
-            f"card {card.name}: found {', '.join(sorted(own))} in arguments; they follow from bands and classes"
+            f"card {card.name}: found {', '.join(sorted(own))} in arguments; expected options alone: "
+            "they follow from bands and classes, and a name from the architecture"
         )
     known = architectures()
     if card.architecture in known and known[card.architecture].kind != card.kind:

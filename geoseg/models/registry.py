@@ -20,7 +20,7 @@ Builder = Callable[..., nn.Module]
 
 _BUILD_FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, ZeroDivisionError)
 KINDS: tuple[Kind, ...] = ("semantic", "instance", "panoptic")
-OWN = frozenset({"encoder", "in_channels", "classes", "things", "encoder_weights", "bands"})  # no options of a builder
+OWN = frozenset({"name", "encoder", "in_channels", "classes", "things", "encoder_weights", "bands"})  # no options
 _PACKAGES = {"transformers": ("transformers", "scipy")}  # what an extra brings that architectures need
 _HERE = __name__.rpartition(".")[0]
 _LONGEST = 16  # entries of a list option

@@ -111,6 +111,26 @@ def test_a_failed_save_leaves_what_was_there(tmp_path, bundle):
     assert list(tmp_path.iterdir()) == [bundle]
 
 
+def test_a_save_touches_no_file_but_its_own(tmp_path, monkeypatch):
+    other = tmp_path / ".toy.safetensors.part"
+    other.write_bytes(b"of another process")
+    path = write_toy_bundle(tmp_path / "toy.safetensors")
+    card, module = load_model(path).card, load_model(path).module
+    seen = []
+
+    def check_fit(*_):
+        seen.append(sorted(tmp_path.iterdir()))
+        raise ModelError("no")
+
+    monkeypatch.setattr("geoseg.models.bundle.check_fit", check_fit)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="no"):
+            save_bundle(path, module, card)
+    assert len({p for listing in seen for p in listing}) == 4  # a name of its own for each save, gone when it fails
+    assert sorted(tmp_path.iterdir()) == [other, path]
+    assert other.read_bytes() == b"of another process"
+
+
 def test_infinite_weights_are_not_saved(tmp_path):
     module = create_model("pixel-linear", in_channels=3, classes=2)
     nn.init.constant_(module.head.weight, float("nan"))
@@ -194,6 +214,7 @@ def test_no_damage_passes_unseen(tmp_path, data):
         ({"arguments": {"shape": "round"}}, ModelError, "expected one of linear, step, tent"),
         ({"arguments": {"shap": "tent"}}, ModelError, "did you mean shape?"),
         ({"arguments": {"in_channels": 3}}, ModelError, "they follow from bands and classes"),
+        ({"arguments": {"name": "unet"}}, ModelError, "found name in arguments"),
         ({"arguments": {"encoder": "resnet18"}}, ModelError, "has none to choose"),
         ({"arguments": {"self": 1}}, ModelError, "no option 'self'"),
         ({"architecture": "unet", "arguments": {"encoder": "resnet19"}}, UnknownNameError, "resnet18"),
