@@ -60,7 +60,11 @@ class ObjectNaming:
         """Know the classes, and no object."""
         self.known = known
         self.table = ObjectTable(
-            np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.float32), np.empty(0, np.int64)
+            np.empty(0, np.int32),
+            np.empty(0, np.uint8),
+            np.empty(0, np.float32),
+            np.empty(0, np.int64),
+            np.empty(0, np.bool_),
         )
 
     def fresh(self) -> ObjectNaming:
@@ -86,13 +90,18 @@ class ObjectNaming:
             np.concatenate([self.table.class_id, table.class_id]),
             np.concatenate([self.table.score, table.score]),
             np.concatenate([self.table.last_row, table.last_row]),
+            np.concatenate([_cut(self.table), _cut(table)]),
         )
 
     def keep(self, which: NDArray[np.bool_]) -> None:
         """Forget the objects that a mask (object,) does not select."""
         table = self.table
         self.table = ObjectTable(
-            table.instance_id[which], table.class_id[which], table.score[which], table.last_row[which]
+            table.instance_id[which],
+            table.class_id[which],
+            table.score[which],
+            table.last_row[which],
+            _cut(table)[which],
         )
 
     def places(self, ids: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -104,6 +113,13 @@ class ObjectNaming:
         ):
             raise ValueError("pixels bear the number of an object that no table lists; expected it with its first row")
         return places.astype(np.int64, copy=False)
+
+    def cut(self, ids: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which are objects that might be others if more of the scene had been looked at."""
+        which = is_object(ids)
+        found = np.zeros(len(ids), np.bool_)
+        found[which] = _cut(self.table)[self.places(ids[which])]
+        return found
 
     def names(self, ids: NDArray[np.int32]) -> NDArray[Any]:
         """The names of classes in the card, for an object that of its class."""
@@ -124,3 +140,7 @@ class ObjectNaming:
         which, scores = is_object(ids), otherwise.copy()
         scores[which] = self.table.score[self.places(ids[which])]
         return scores
+
+
+def _cut(table: ObjectTable) -> NDArray[np.bool_]:
+    return np.zeros(len(table), np.bool_) if table.cut is None else table.cut

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
@@ -17,12 +18,13 @@ from geoseg.core.protocols import Sink, Strip
 from geoseg.core.values import SCORE_UNIT
 from geoseg.io.outputs import Staging
 from geoseg.io.vector_sink import VectorOptions, VectorSink
-from geoseg.jobs.area import Area
+from geoseg.jobs.area import Area, CutObjectError
 from geoseg.jobs.frame import Frame, Pixels
 from geoseg.jobs.gathering import Gathering
 from geoseg.jobs.grain import Grain
+from geoseg.jobs.guard import Guard
 from geoseg.jobs.naming import Naming
-from geoseg.jobs.objects import ObjectNaming, check_objects, coded
+from geoseg.jobs.objects import ObjectNaming, coded
 from geoseg.jobs.product import Product
 from geoseg.vector.attributes import CONFIDENCE_DIGITS, Named, ground_areas, measure, measure_lines
 from geoseg.vector.drawing import Drawing, Pen
@@ -79,13 +81,13 @@ def open_vectors(product: Product, source: str, target: Target) -> Drawn:
         classes=product.naming.fixed,
         multi=wanted.connectivity == 8 or isinstance(product.naming, ObjectNaming),
     )
-    if isinstance(product.naming, ObjectNaming):
-        check_objects(wanted)
     sink = VectorSink(target.path, product.grid.crs, target.dst_crs, said)
     if wanted.shape == "lines":
         return LineOutlet(product, sink)
-    outlet = ObjectOutlet if isinstance(product.naming, ObjectNaming) else PolygonOutlet
-    return outlet(product, sink, Spool(target.path.parent, SPOOLED), target.threads)
+    spool = Spool(target.path.parent, SPOOLED)
+    if isinstance(product.naming, ObjectNaming):
+        return ObjectOutlet(product, product.naming.fresh(), sink, spool, target.threads)
+    return PolygonOutlet(product, sink, spool, target.threads)
 
 
 @dataclass(slots=True)
@@ -231,11 +233,10 @@ class ObjectOutlet(PolygonOutlet):
     object: what else lies in it may be a part of one that is kept.
     """
 
-    def __init__(self, product: Product, sink: VectorSink, spool: Spool, threads: int) -> None:
-        """Write the product's polygons to `sink`. Raises SpecError for what cannot be done with objects."""
-        check_objects(product.postprocess)
+    def __init__(self, product: Product, naming: ObjectNaming, sink: VectorSink, spool: Spool, threads: int) -> None:
+        """Write the product's polygons to `sink`; objects are learned into `naming`, which knows none."""
         super().__init__(product, sink, spool, threads)
-        self._naming = _objects_of(product).fresh()
+        self._naming, self._guard = naming, Guard.of(product)
         self._gathering = Gathering(self._naming, self._ground, self._tidy.whole_groups)
         self._least, blocks = self._tidy.min_area_m2, self._area if self._grouping == "adjoining" else None
         self._tidy = replace(self._tidy, whole_groups=True)
@@ -245,6 +246,8 @@ class ObjectOutlet(PolygonOutlet):
 
     def write(self, strip: Strip) -> None:
         """Take the next strip. Raises CutObjectError, WriteError."""
+        if self._guard is not None:
+            self._guard.check(strip)
         if strip.objects is not None:
             self._naming.learn(strip.objects)
             self._gathering.learn()
@@ -264,6 +267,8 @@ class ObjectOutlet(PolygonOutlet):
         return self._gathering.arranged(batches, None if last else self._until)
 
     def _features(self, batch: RingBatch) -> RawPolygons:
+        if self._blocks is not None:
+            self._blocks_are_certain(batch, self._blocks)
         areas = self._gathering.areas(batch) if self._least > 0 else np.full(len(batch), np.inf)
         large = batch.take(~(areas < self._least))  # what has no measure stays
         self._gathering.drawing(batch)
@@ -277,6 +282,18 @@ class ObjectOutlet(PolygonOutlet):
         inside = kept if self._area is None else self._gathering.features(self._area.polygons(kept))
         return inside.objects()
 
+    def _blocks_are_certain(self, batch: RingBatch, area: Area) -> None:
+        """Nothing where no object of a block that may meet the area is cut. Raises CutObjectError."""
+        cut = self._naming.cut(batch.class_id)
+        if self._guard is None or not cut.any():
+            return
+        starts = batch.ring_offsets[batch.polygon_offsets[:-1]]
+        low, high = np.minimum.reduceat(batch.points, starts), np.maximum.reduceat(batch.points, starts)
+        for group in np.unique(batch.group[cut]):
+            own = batch.group == group
+            if shapely.intersects(area.polygon, shapely.box(*low[own].min(0), *high[own].max(0))):
+                raise CutObjectError
+
     def _draw(self, until: int) -> None:
         super()._draw(until)
         self._gathering.forget(self._until)
@@ -285,14 +302,6 @@ class ObjectOutlet(PolygonOutlet):
         batch = measure(polygons, self._ground, named(polygons.class_id, self._naming))
         scores = self._naming.scores(polygons.class_id, batch.confidence)
         return replace(batch, confidence=np.round(scores, CONFIDENCE_DIGITS))
-
-
-def _objects_of(product: Product) -> ObjectNaming:
-    if not isinstance(product.naming, ObjectNaming):
-        raise ValueError(
-            f"found a naming {type(product.naming).__name__}; expected ObjectNaming where there are objects"
-        )
-    return product.naming
 
 
 class LineOutlet:

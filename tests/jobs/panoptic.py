@@ -111,6 +111,7 @@ def written(path, found, size, classes=CLASSES, **changes):
         things=frozenset(c.id for c in classes.classes if c.kind == "thing"),
         **place,
     )
+    product.check()
     with Staging([path], overwrite=True) as staging:
         sink = open_vectors(product, "scene.tif", Target(staging, path, None, {}, lambda message: None))
         try:

@@ -304,16 +304,20 @@ def keep_cut(held: Held, kinds: NDArray[np.uint8], flooded: Flooded, ends: Ends,
                 continue
             if marks[y, x] & (TIED | CUT) == TIED | CUT:
                 held.rim[y, x] |= SHARED  # the other may be settled before this one is
-            if held.rim[y, x] or (y == 0 and held.above[x] < 0):
+            if held.rim[y, x]:
                 ends.cut[label] = True
-            for way in range(4):
-                v, u = _next_to(y, x, way)
-                if not (0 <= v < height and 0 <= u < width):
-                    continue
-                if held.settled[v, u] < 0 or marks[v, u] & UNKNOWN:
-                    ends.cut[label] = True
-                if not last and kinds[held.class_ids[v, u]] == SEPARATOR and not held.settled[v, u]:
-                    ends.open[label] |= v + steps[v, u] > height - 1
+            for v in range(y - 1, min(y + 2, height)):  # corners too: they decide where outlines meet
+                for u in range(max(0, x - 1), min(x + 2, width)):
+                    if (held.above[u] if v < 0 else held.settled[v, u]) < 0:
+                        ends.cut[label] = True
+                    if v < 0 or held.settled[v, u] or kinds[held.class_ids[v, u]] != SEPARATOR:
+                        continue
+                    if marks[v, u] & UNKNOWN:
+                        ends.cut[label] = True
+                    if not last and (steps[v, u] <= 0 or v + steps[v, u] > height - 1):
+                        ends.open[label] = True
+            if not last and y == height - 1:
+                ends.open[label] = True
 
 
 @compiled

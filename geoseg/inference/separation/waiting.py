@@ -63,8 +63,10 @@ class Waiting:
         above = self._room.settled[count - 1].copy()
         left = self._count - count
         keep = len(self._room.class_ids) if 4 * left > len(self._room.class_ids) else left
-        moved = (_moved(array, count, left, min(keep, len(array))) for array in self._room[:-1])
-        self._room = Held(*moved, above)
+        class_ids, scores, settled, rim = (
+            _moved(array, count, left, min(keep, len(array))) for array in self._room[:-1]
+        )
+        self._room = Held(class_ids, scores, settled, rim, above)
         self._count, self.first = left, self.first + count
 
 
