@@ -7,7 +7,7 @@ https://protobuf.dev/programming-guides/encoding/ and onnx.proto (ONNX 1.x).
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,6 +19,9 @@ Field = tuple[int, int, int, int]  # number, start of the field with its tag, st
 MODEL_GRAPH, MODEL_METADATA, MODEL_TRAINING, MODEL_FUNCTIONS = 7, 14, 20, 25
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODEL_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
+_MODEL_LENGTHS = frozenset({MODEL_GRAPH, MODEL_METADATA, MODEL_TRAINING, MODEL_FUNCTIONS})
+_EXTERNAL_DATA = 13
+_TENSOR_LENGTHS = frozenset({_EXTERNAL_DATA})
 _DEEPEST = 64
 
 # Messages that can hold tensors, by message and field number; a tensor's own fields are read by `tensors`.
@@ -35,13 +38,19 @@ _HOLDERS: Mapping[str, Mapping[int, str]] = MappingProxyType(
 )
 
 
-def fields(data: Buffer, start: int, stop: int) -> Iterator[Field]:
-    """Each field of the message between `start` and `stop`. Raises ValueError where the bytes are no message."""
+def fields(data: Buffer, start: int, stop: int, lengths: Container[int] = frozenset()) -> Iterator[Field]:
+    """Each field of the message between `start` and `stop`. Raises ValueError where the bytes are no message.
+
+    `lengths` are fields that hold messages or text, which come with their length. With another wire type protobuf
+    takes no notice of them, nor of what a tag has above 32 bits: readers differ about such bytes, so they are refused.
+    """
     place = start
     while place < stop:
         begin = place
         tag, place = _varint(data, place, stop)
         number, kind = tag >> 3, tag & 7
+        if tag >> 32 or (kind != _BYTES and number in lengths):
+            raise ValueError(f"a field {number} of the wire type {kind}")
         first = place
         if kind == _VARINT:
             _, place = _varint(data, place, stop)
@@ -60,8 +69,9 @@ def fields(data: Buffer, start: int, stop: int) -> Iterator[Field]:
 def text_entry(data: Buffer, start: int, stop: int) -> tuple[str, str]:
     """Key and value of a StringStringEntryProto."""
     found = {1: "", 2: ""}
-    for number, _, first, last in fields(data, start, stop):
-        found[number] = bytes(data[first:last]).decode("utf-8", "replace")
+    for number, _, first, last in fields(data, start, stop, found):
+        if number in found:
+            found[number] = bytes(data[first:last]).decode("utf-8", "replace")
     return found[1], found[2]
 
 
@@ -75,7 +85,7 @@ def tensors(data: Buffer, start: int, stop: int, message: str = "model", depth: 
     """Where each tensor of a message stands, also those inside of nodes, functions and graphs of graphs."""
     if depth > _DEEPEST:
         raise ValueError(f"messages inside of messages, {depth} deep")
-    for number, _, first, last in fields(data, start, stop):
+    for number, _, first, last in fields(data, start, stop, _HOLDERS[message]):
         held = _HOLDERS[message].get(number)
         if held == "tensor":
             yield first, last
@@ -88,8 +98,8 @@ def external_locations(path: Path, data: Buffer) -> set[str]:
     found: set[str] = set()
     try:
         for start, stop in tensors(data, 0, len(data)):
-            for number, _, first, last in fields(data, start, stop):
-                if number == 13:  # external_data
+            for number, _, first, last in fields(data, start, stop, _TENSOR_LENGTHS):
+                if number == _EXTERNAL_DATA:
                     key, value = text_entry(data, first, last)
                     found |= {value} if key == "location" else set()
     except ValueError as error:
@@ -103,7 +113,7 @@ def is_onnx(path: Path, head: bytes) -> bool:
         return False
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            numbers = {number for number, *_ in fields(data, 0, len(data))}
+            numbers = {number for number, *_ in fields(data, 0, len(data), _MODEL_LENGTHS)}
     except (OSError, ValueError):
         return False
     return MODEL_GRAPH in numbers and numbers <= _MODEL_FIELDS
