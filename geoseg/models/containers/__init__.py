@@ -8,8 +8,20 @@ from geoseg.models.containers.files import CONTAINERS as CONTAINERS
 from geoseg.models.containers.files import card_text as card_text
 from geoseg.models.containers.files import checksum as checksum
 from geoseg.models.containers.files import container_of as container_of
+from geoseg.models.containers.files import copy_container as copy_container
 from geoseg.models.containers.files import load_module as load_module
+from geoseg.models.containers.files import parts as parts
 from geoseg.models.containers.files import read_card as read_card
 from geoseg.models.containers.files import write_card as write_card
 
-__all__ = ["CONTAINERS", "card_text", "checksum", "container_of", "load_module", "read_card", "write_card"]
+__all__ = [
+    "CONTAINERS",
+    "card_text",
+    "checksum",
+    "container_of",
+    "copy_container",
+    "load_module",
+    "parts",
+    "read_card",
+    "write_card",
+]

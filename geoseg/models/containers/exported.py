@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ def card_text(path: Path) -> str | None:
 def with_card(source: Path, text: str, destination: Path) -> None:
     """Write the model with another card."""
     with_extra(source, text, destination)
+
+
+def copy(source: Path, destination: Path) -> None:
+    """Write the model as it is."""
+    shutil.copyfile(source, destination)
 
 
 def parts(path: Path) -> list[Path]:

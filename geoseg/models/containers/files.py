@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,14 +12,16 @@ from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError, WriteError
 from geoseg.models.containers.archive import archive_kind
 from geoseg.models.containers.wire import is_onnx
+from geoseg.models.digest import sha256_of
 from geoseg.models.header import CARD_KEY, parse_card
+from geoseg.models.placing import put, scratch
 
 if TYPE_CHECKING:
     from torch import nn
 
 Container = Literal["onnx", "torchscript", "pt2", "openvino"]
 
-# The modules that read and write each kind; all of them have card_text, with_card and load.
+# The modules that read and write each kind; all of them have card_text, with_card, copy, parts and load.
 CONTAINERS: Mapping[Container, str] = MappingProxyType(
     {
         "onnx": "geoseg.models.containers.onnx_file",
@@ -79,32 +80,51 @@ def load_module(path: Path, card: ModelCard) -> nn.Module:
 
 
 def write_card(source: str | Path, card: ModelCard, destination: str | Path) -> None:
-    """Copy the model at `source`, with `card` inside, to `destination`, under a temporary name first.
+    """Copy the model at `source`, with `card` inside, to `destination`, complete or not at all.
 
     A card that is there already is replaced. An OpenVINO model's weights are copied beside it. Nothing of the model
-    is run. Raises ModelError when `source` is no container or needs other files, WriteError when it cannot be written.
+    is run. Raises ModelError when `source` is no container or needs other files, OutputError when `destination` is a
+    folder or has another ending than such files have, WriteError when it cannot be written.
     """
     origin, target = Path(source), Path(destination)
     attach: Callable[[Path, str, Path], None] = _module(_known(origin)).with_card
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        try:
-            attach(origin, card.model_dump_json(), temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise WriteError(f"{target}: the model cannot be written ({error.strerror or error})") from error
+    _make(target, lambda made: attach(origin, card.model_dump_json(), made))
+
+
+def copy_container(source: Path, destination: Path) -> list[Path]:
+    """The files written, the model last: a copy of the model at `source`, with all that belongs to it, or nothing.
+
+    An OpenVINO model's weights get the name of `destination`. Older files are there again after a failure. Raises
+    ModelError when `source` is no container, or an ONNX model with weights in other files (these names are fixed in
+    it); OutputError when `destination` is a folder or has another ending than such files have, WriteError when it
+    cannot be written.
+    """
+    copy: Callable[[Path, Path], None] = _module(_known(source)).copy
+    return _make(destination, lambda made: copy(source, made))
+
+
+def parts(path: Path) -> list[Path]:
+    """The files beside the container at `path` that belong to it. Raises ModelError: missing ones, or others' files."""
+    found: list[Path] = _module(_known(path)).parts(path)
+    return found
 
 
 def checksum(path: Path) -> str:
     """The SHA-256, in hexadecimal, of a container with all files that belong to it."""
-    found = hashlib.sha256()
-    for part in (path, *_module(_known(path)).parts(path)):
-        with part.open("rb") as file:
-            while block := file.read(1 << 20):
-                found.update(block)
-    return found.hexdigest()
+    return sha256_of(path, *parts(path))
+
+
+def _make(target: Path, write: Callable[[Path], None]) -> list[Path]:
+    """What `write` makes at the path that it is given, and beside it, put at `target`, and beside it."""
+    try:
+        with scratch(target) as folder:
+            made = folder / target.name
+            write(made)
+            ready = [*(part for part in sorted(folder.iterdir()) if part != made), made]
+            put([(part, target.with_name(part.name)) for part in ready])
+    except OSError as error:
+        raise WriteError(f"{target}: the model cannot be written ({error.strerror or error})") from error
+    return [target.with_name(part.name) for part in ready]
 
 
 def _known(path: Path) -> Container:

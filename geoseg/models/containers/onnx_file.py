@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import mmap
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -46,18 +47,20 @@ def metadata(path: Path) -> dict[str, str]:
 
 def with_card(source: Path, text: str, destination: Path) -> None:
     """Write the model with another card. Raises ModelError where its weights are in files of their own."""
-    if outside := parts(source):
-        raise ModelError(
-            f"{source}: found weights in other files ({outside[0].name}); expected one file: save it with "
-            "onnx.save_model(model, path, save_as_external_data=False)"
-        )
+    _check_one_file(source)
     with_metadata(source, {CARD_KEY: text}, destination)
+
+
+def copy(source: Path, destination: Path) -> None:
+    """Write the model as it is. Raises ModelError where its weights are in files of their own."""
+    _check_one_file(source)
+    shutil.copyfile(source, destination)
 
 
 def with_metadata(source: Path, entries: dict[str, str], destination: Path) -> None:
     """Write the model with some entries of its metadata set, and all others as they were."""
     with _mapped(source) as data, destination.open("wb") as out:
-        for number, begin, first, last in fields(data, 0, len(data)):
+        for number, begin, first, last in fields(data, 0, len(data), {MODEL_METADATA}):
             if number != MODEL_METADATA or text_entry(data, first, last)[0] not in entries:
                 out.write(memoryview(data)[begin:last])
         for key, value in entries.items():
@@ -161,8 +164,16 @@ def _faults() -> tuple[type[Exception], ...]:
     return (RuntimeError, ValueError, *(getattr(state, name) for name in _FAULTS if hasattr(state, name)))
 
 
+def _check_one_file(path: Path) -> None:
+    if outside := parts(path):
+        raise ModelError(
+            f"{path}: found weights in other files ({outside[0].name}); expected one file: save it with "
+            "onnx.save_model(model, path, save_as_external_data=False)"
+        )
+
+
 def _metadata_entries(data: mmap.mmap) -> Iterator[tuple[int, int]]:
-    for number, _, first, last in fields(data, 0, len(data)):
+    for number, _, first, last in fields(data, 0, len(data), {MODEL_METADATA}):
         if number == MODEL_METADATA:
             yield first, last
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.card import ModelCard
-from geoseg.errors import MissingExtraError, ModelError, ResourceError
+from geoseg.errors import MissingExtraError, ModelError, OutputError, ResourceError
 from geoseg.models.containers.session import InputForm, Session
 from geoseg.models.header import CARD_KEY
 from geoseg.models.settings import Settings
@@ -28,7 +28,8 @@ def card_text(path: Path) -> str | None:
 
 
 def with_card(source: Path, text: str, destination: Path) -> None:
-    """Write the model with another card; its weights go beside `destination`, which is a name still to be changed."""
+    """Write the model with another card, its weights beside it. Raises OutputError for another ending than .xml."""
+    _check_ending(destination)
     document = _document(source)
     root = document.getroot()
     info = root.find("rt_info")
@@ -37,11 +38,17 @@ def with_card(source: Path, text: str, destination: Path) -> None:
     for old in info.findall(RT_KEY):
         info.remove(old)
     ElementTree.SubElement(info, RT_KEY, {"value": text})
-    final = destination.with_name(destination.name.removeprefix(".").removesuffix(".part")).with_suffix(".bin")
     for weights in parts(source):
-        if weights.absolute() != final.absolute():
-            shutil.copyfile(weights, final)
+        shutil.copyfile(weights, destination.with_suffix(".bin"))
     document.write(destination, encoding="utf-8", xml_declaration=True)
+
+
+def copy(source: Path, destination: Path) -> None:
+    """Write the model as it is, its weights beside it. Raises OutputError for another ending than .xml."""
+    _check_ending(destination)
+    for weights in parts(source):
+        shutil.copyfile(weights, destination.with_suffix(".bin"))
+    shutil.copyfile(source, destination)
 
 
 def parts(path: Path) -> list[Path]:
@@ -132,6 +139,11 @@ def runtime() -> Any:
     except ImportError as error:
         raise MissingExtraError("openvino", "openvino", "running an OpenVINO model") from error
     return openvino
+
+
+def _check_ending(path: Path) -> None:
+    if path.suffix.lower() != ".xml":
+        raise OutputError(f"{path}: found the ending {path.suffix!r}; expected .xml for an OpenVINO model")
 
 
 def _document(path: Path) -> ElementTree.ElementTree[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ def card_text(path: Path) -> str | None:
 def with_card(source: Path, text: str, destination: Path) -> None:
     """Write the model with another card."""
     with_extra(source, text, destination)
+
+
+def copy(source: Path, destination: Path) -> None:
+    """Write the model as it is."""
+    shutil.copyfile(source, destination)
 
 
 def parts(path: Path) -> list[Path]:

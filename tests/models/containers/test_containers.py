@@ -5,13 +5,14 @@ import os
 import struct
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
 import torch
 
-from geoseg.errors import MissingExtraError, ModelError
+from geoseg.errors import MissingExtraError, ModelError, OutputError, WriteError
 from geoseg.jobs.plan import plan
 from geoseg.jobs.run import run
 from geoseg.jobs.spec import job_from
@@ -358,3 +359,67 @@ def test_a_length_that_reaches_beyond_the_file_is_none(tmp_path):
     path = tmp_path / "x.onnx"
     path.write_bytes(b"\x08\x08" + struct.pack("<B", 7 << 3 | 2) + b"\x7f" + b"short")
     assert containers.container_of(path) is None
+
+
+# Copies
+
+
+def test_a_copy_has_all_its_parts(made, tmp_path):
+    container, _, path = made
+    target = tmp_path / f"copy.v1{ENDINGS[container]}"
+    written = containers.copy_container(path, target)
+    assert written[-1] == target
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+    assert containers.checksum(target) == containers.checksum(path)
+    assert [p.name for p in containers.parts(target)] == (["copy.v1.bin"] if container == "openvino" else [])
+    assert verify(target).passed
+
+
+@pytest.mark.parametrize("write", [containers.copy_container, lambda s, t: containers.write_card(s, read_card(s), t)])
+def test_a_copy_is_complete_or_absent(made, tmp_path, monkeypatch, write):
+    container, _, path = made
+    target = tmp_path / f"copy{ENDINGS[container]}"
+    for older in (target, target.with_suffix(".bin")):
+        older.write_text("older")
+
+    def replace(self, place, _real=Path.replace):
+        if self.suffix == target.suffix and self.parent != tmp_path and Path(place).parent == tmp_path:
+            raise OSError(28, "No space left on device")
+        return _real(self, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        with pytest.raises(WriteError, match="No space"):
+            write(path, target)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {target.name: "older", "copy.bin": "older"}
+
+
+def test_copies_are_not_put_into_folders(made, tmp_path):
+    container, _, path = made
+    target = tmp_path / f"copy{ENDINGS[container]}"
+    target.mkdir()
+    with pytest.raises(OutputError, match="found a folder"):
+        containers.copy_container(path, target)
+    with pytest.raises(OutputError, match="found a folder"):
+        containers.write_card(path, read_card(path), target)
+    assert list(target.iterdir()) == []
+
+
+def test_models_in_several_files_are_not_copied(tmp_path, toy):
+    import onnx
+
+    path = tmp_path / "two.onnx"
+    model = onnx.load(_onnx(tmp_path, toy))
+    onnx.save_model(model, path, save_as_external_data=True, location="two.bin", size_threshold=0)
+    with pytest.raises(ModelError, match="weights in other files"):
+        containers.copy_container(path, tmp_path / "copy.onnx")
+    assert not (tmp_path / "copy.onnx").exists()
+
+
+def test_openvino_models_keep_their_ending(tmp_path, toy):
+    bare = bare_file("openvino", tmp_path, toy[0], torch.rand(2, 3, 64, 64))
+    with pytest.raises(OutputError, match=r"expected \.xml"):
+        containers.copy_container(bare, tmp_path / "model.bin")
+    with pytest.raises(OutputError, match=r"expected \.xml"):
+        containers.write_card(bare, toy[1], tmp_path / "model.bin")
+    assert not (tmp_path / "model.bin").exists()
