@@ -5,8 +5,6 @@ Each file is opened again and compared with torch before it takes its place.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -24,6 +22,7 @@ from geoseg.models.backends.folding import fold
 from geoseg.models.bundle import LoadedModel, load_model
 from geoseg.models.containers import onnx_file, openvino_file
 from geoseg.models.header import CARD_KEY
+from geoseg.models.placing import put, scratch
 from geoseg.models.scored import Scored, deepness_metadata, scored_card
 
 LARGEST_DIFFERENCE = 1e-3  # of scores from 0 to 1
@@ -60,7 +59,7 @@ def export_model(
     With `any_size` chips of all sizes that the network takes are allowed, not the card's alone (Deepness needs one).
     ONNX files give scores, the activation included, as the QGIS plugin Deepness wants them; the card inside says so.
     Raises ModelError when the model is no bundle of a semantic network, cannot be converted, or answers otherwise than
-    torch (then nothing is written); MissingExtraError, OutputError and WriteError.
+    torch; MissingExtraError, OutputError and WriteError. Then nothing is written, and older files stay as they were.
     """
     if form not in _ENDINGS:
         raise UnknownNameError("format", form, _ENDINGS)
@@ -70,12 +69,12 @@ def export_model(
     loaded = load_model(reference)
     _check_kind(loaded)
     try:
-        with tempfile.TemporaryDirectory(prefix=".geoseg-", dir=target.absolute().parent) as folder:
-            made = Path(folder) / target.name
+        with scratch(target) as folder:
+            made = folder / target.name
             _WRITERS[form](loaded, made, any_size)
             report = _compared(loaded, made, target, chips, any_size)
-            for part in (*([made.with_suffix(".bin")] if form == "openvino" else []), made):
-                shutil.move(part, target.with_suffix(part.suffix) if part != made else target)
+            ready = [*([made.with_suffix(".bin")] if form == "openvino" else []), made]
+            put([(part, target.with_name(part.name)) for part in ready])
     except OSError as error:
         raise WriteError(f"{target}: the model cannot be written ({error.strerror or error})") from error
     return report
@@ -94,7 +93,7 @@ def _check_kind(loaded: LoadedModel) -> None:
 def _write_onnx(loaded: LoadedModel, path: Path, any_size: bool) -> None:
     card = scored_card(loaded.card)
     network = Scored(simplified(loaded.module, loaded.card, fold), loaded.card)
-    whole = path.with_name("whole.onnx")
+    whole = path.with_name(f"bare-{path.name}")
     whole.write_bytes(onnx_bytes(network, loaded.card, any_size))
     entries = {CARD_KEY: card.model_dump_json(), **deepness_metadata(card)}
     onnx_file.with_metadata(whole, entries, path)
@@ -103,7 +102,7 @@ def _write_onnx(loaded: LoadedModel, path: Path, any_size: bool) -> None:
 def _write_openvino(loaded: LoadedModel, path: Path, any_size: bool) -> None:
     package = openvino_file.runtime()
     network = simplified(loaded.module, loaded.card, without_doubled_maps)
-    bare = path.with_name("bare.xml")
+    bare = path.with_name(f"bare-{path.name}")
     package.save_model(openvino_model(network, loaded.card, any_size), bare, compress_to_fp16=False)
     openvino_file.with_card(bare, loaded.card.model_dump_json(), path)
 

@@ -1,6 +1,7 @@
 """What is exported answers like torch, carries its card, and is what Deepness reads."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +143,35 @@ def test_the_command_tells_the_difference(bundle, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["agreement"] == 1
     assert main(["models", "export", str(bundle), str(tmp_path / "z.onnx"), "--format", "pt2"]) == 2
     assert "expected '.pt2' for pt2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_folder_is_no_target(bundle, tmp_path, form):
+    target = tmp_path / f"folder{ENDINGS[form]}"
+    target.mkdir()
+    with pytest.raises(OutputError, match="found a folder"):
+        export_model(bundle, target, form)
+    assert list(target.iterdir()) == []
+
+
+def test_older_files_stay_when_the_new_ones_cannot_be_put(bundle, tmp_path, monkeypatch):
+    target = tmp_path / "small.xml"
+    for older in (target, target.with_suffix(".bin")):
+        older.write_text("older")
+
+    def replace(self, place, _real=Path.replace):
+        if self.suffix == ".xml" and Path(place) == target and self.parent.parent == tmp_path and self.name != "1":
+            raise OSError(28, "No space left on device")
+        return _real(self, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        with pytest.raises(WriteError, match="No space"):
+            export_model(bundle, target, "openvino")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"small.xml": "older", "small.bin": "older"}
+
+
+@pytest.mark.parametrize("name", ["whole.onnx", "bare.xml"])
+def test_every_name_can_be_exported_to(bundle, tmp_path, name):
+    export_model(bundle, tmp_path / name, "onnx" if name.endswith("onnx") else "openvino")
+    assert verify(tmp_path / name).passed
