@@ -124,13 +124,25 @@ def _finite(subject: _Subject) -> str:
 
 def _chip(subject: _Subject) -> str:
     loaded = load_model(subject.path)
-    shape = chip_shape(loaded.card)
-    run_zeros(loaded.module, loaded.card)
+    shape = _chip_that_runs(loaded.module, loaded.card, own=loaded.backend == "torch")
     size = f"a chip of {shape[2]} x {shape[3]}"
     if loaded.card.kind == "instance":
         return f"{size} gives objects of {len(loaded.card.object_ids)} class(es)"
     objects = f", and objects of {len(loaded.card.object_ids)} class(es)" if loaded.card.kind == "panoptic" else ""
     return f"{size} gives {len(loaded.card.channel_ids)} channels of that size{objects}"
+
+
+def _chip_that_runs(module: nn.Module, card: ModelCard, own: bool) -> tuple[int, int, int, int]:
+    """The shape of a chip that the network answers: a small one, or the card's where the file may take no other."""
+    small, whole = chip_shape(card), (1, len(card.bands), card.tile_size, card.tile_size)
+    try:
+        run_zeros(module, card)
+    except ModelError:
+        if own or small == whole:
+            raise
+        run_zeros(module, card, whole)
+        return whole
+    return small
 
 
 _Steps = Mapping[str, Callable[[_Subject], str]]
@@ -152,13 +164,13 @@ def chip_shape(card: ModelCard) -> tuple[int, int, int, int]:
     return 1, len(card.bands), side, side
 
 
-def run_zeros(module: nn.Module, card: ModelCard) -> None:
-    """Raise ModelError unless a chip of zeros gives what the card promises.
+def run_zeros(module: nn.Module, card: ModelCard, shape: tuple[int, int, int, int] | None = None) -> None:
+    """Raise ModelError unless a chip of zeros gives what the card promises; of `chip_shape`, or another shape.
 
     Scores are finite, of the right shape, and in 0..1 where they are final; objects are whole, lie inside the chip and
     have labels of the card.
     """
-    shape = chip_shape(card)
+    shape = shape or chip_shape(card)
     try:
         with torch.inference_mode():
             answer = module(torch.zeros(shape))

@@ -1,12 +1,13 @@
 """`verify` finds every fault of a bundle, and says which."""
 
 import json
+import warnings
 
 import pytest
 import torch
 
 from geoseg.errors import ModelError
-from geoseg.models import create_model, save_bundle, verify
+from geoseg.models import containers, create_model, save_bundle, verify
 from geoseg.models.verification import chip_shape, run_zeros
 from tests.models.bytes_of import edit, join, split
 from tests.toy import toy_card, write_toy_bundle
@@ -99,3 +100,15 @@ def test_answers_of_the_wrong_kind(answer, said):
 
 def test_a_huge_tile_is_not_tried():
     assert chip_shape(toy_card(tile_size=96 * 10**6, divisor=96, overlap=0)) == (1, 3, 960, 960)
+
+
+def test_a_file_of_one_large_size_is_run_with_it(tmp_path):
+    module = torch.nn.Conv2d(1, 2, 1).eval().requires_grad_(False)
+    card = toy_card(bands=("red",), tile_size=1056, overlap=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.rand(1, 1, 1056, 1056),), tmp_path / "bare.onnx", dynamo=False)
+    containers.write_card(tmp_path / "bare.onnx", card, tmp_path / "large.onnx")
+    report = verify(tmp_path / "large.onnx")
+    assert report.passed, report.describe()
+    assert "1056 x 1056" in report.checks[-1].detail
