@@ -40,11 +40,14 @@ def prepared(module: nn.Module, card: ModelCard, backend: str, settings: Setting
     """
     if backend not in BACKENDS:
         raise UnknownNameError("backend", backend, BACKENDS)
-    kept = _prepared.setdefault(module, {})
     key = (backend, card.model_dump_json(), settings)
-    if key not in kept:
-        kept[key] = _prepare(module, card, backend, settings)
-    return kept[key]
+    known = _prepared.get(module, {}).get(key)
+    if known is not None:
+        return known
+    made = _prepare(module, card, backend, settings)
+    if made is not module:  # what holds its own key is never freed
+        _prepared.setdefault(module, {})[key] = made
+    return made
 
 
 def _prepare(module: nn.Module, card: ModelCard, backend: str, settings: Settings) -> nn.Module:

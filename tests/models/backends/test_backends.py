@@ -1,6 +1,8 @@
 """Every backend gives the network's own answer, and networks that cannot be rewritten run as they are."""
 
+import gc
 import sys
+import weakref
 
 import pytest
 import torch
@@ -205,3 +207,16 @@ def test_a_compiled_network_gives_the_same():
     run = prepared(network, toy_card(), "compile", CPU)
     chips = torch.rand(1, 3, 64, 64)
     torch.testing.assert_close(run(chips), network(chips), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("container", ["onnx", "openvino"])
+def test_models_in_files_are_freed(tmp_path, container):
+    module, card = toy_module(tmp_path / "toy.safetensors")
+    path = bare_file(container, tmp_path, module, torch.rand(1, 3, 64, 64))
+    containers.write_card(path, card, path)
+    loaded = load_model(path)
+    assert prepared(loaded.module, card, "auto", loaded.module.settings) is loaded.module
+    held = weakref.ref(loaded.module)
+    del loaded
+    gc.collect()
+    assert held() is None
