@@ -169,11 +169,13 @@ def pull(
     The cache is the folder that GEOSEG_CACHE names, else one of the user's. With GEOSEG_OFFLINE=1 nothing is fetched.
     What a foreign model does not say of itself is asked for: the other flags add it, as for `geoseg models import`.
     """
-    from geoseg.models.hub.pulling import copy_to
+    from geoseg.models.hub.pulling import check_free, copy_to
     from geoseg.models.hub.pulling import pull as pull_model
     from geoseg_cli.show_pull import describe, downloading, facts_told, show_pulled
 
     hints = facts_told(flags)
+    if output:
+        check_free(output)
     with downloading(reference) as progress:
         pulled = pull_model(reference, accept_license=accept_license, sha256=sha256, progress=progress, hints=hints)
     path = str(copy_to(pulled, output) if output else pulled.path)

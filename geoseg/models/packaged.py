@@ -16,6 +16,7 @@ from geoseg.models.header import read_card
 
 WEIGHTS = Path(__file__).parent / "weights"
 ENDING = ".safetensors"
+ITEMS = (".json", ".geojson")  # STAC items, which name a model
 _CLOUDS = "geoseg.models.clouds"
 _LOG = logging.getLogger("geoseg.models")
 
@@ -33,15 +34,18 @@ def packaged() -> list[ModelCard]:
 def resolve(reference: str | Path, warn: Callable[[str], None] = _LOG.warning) -> Path:
     """The file that `reference` stands for.
 
-    A packaged bundle's name, a model's path, the name of a model that an extra brings ("clouds"), or a reference to a
-    hub (geoseg.models.hub): what was pulled before is there, and what has a permissive licence is pulled now, which
-    `warn` is told. Raises UnknownNameError for a plain word that is no name, ModelError for a path without a file and
-    for a licence that needs the user's consent first (with the command), and as geoseg.models.hub.pull does.
+    A packaged bundle's name, a model's path, that of a STAC item which names a model, the name of a model that an
+    extra brings ("clouds"), or a reference to a hub (geoseg.models.hub): what was pulled before is there, and what has
+    a permissive licence is pulled now, which `warn` is told. Raises UnknownNameError for a plain word that is no name,
+    ModelError for a path without a file and for a licence that needs the user's consent first (with the command), and
+    as geoseg.models.hub.pull does.
     """
     if isinstance(reference, str) and reference in names():
         return WEIGHTS / f"{reference}{ENDING}"
     path = Path(os.path.expanduser(reference))  # noqa: PTH111 (Path.expanduser raises for an unknown user)
     try:
+        if path.is_file() and path.suffix.lower() in ITEMS:
+            return _pulled(f"mlm:{path}", warn) or path
         if path.is_file():
             return path
         folder = path.is_dir()

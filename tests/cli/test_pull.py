@@ -9,6 +9,7 @@ import logging
 import pytest
 import torch
 
+from geoseg.models import export_mlm
 from geoseg_cli.show_pull import tell_downloads
 from tests.models.hub.server import serving
 from tests.toy import write_toy_bundle
@@ -80,6 +81,22 @@ def test_a_copy_is_put_where_it_is_wanted(geoseg, put, tmp_path):
     again = geoseg("models", "pull", url, "-o", copy)
     assert again.code == 2
     assert "found a file of that name" in again.err
+
+
+def test_a_place_that_is_taken_is_told_before_the_download(geoseg, tmp_path):
+    (tmp_path / "copy.safetensors").touch()
+    with serving() as hub:
+        url = hub.put("/town.safetensors", b"never asked for")
+        answer = geoseg("models", "pull", url, "-o", tmp_path / "copy.safetensors")
+        assert hub.asked == []
+    assert answer.code == 2
+    assert "found a file of that name" in answer.err
+
+
+def test_an_item_is_shown_and_pulled_by_its_path(geoseg, tmp_path):
+    export_mlm(write_toy_bundle(tmp_path / "town.safetensors"), tmp_path / "item.json")
+    assert "toy-one-hot" in geoseg("models", "show", tmp_path / "item.json").out
+    assert geoseg("models", "pull", tmp_path / "item.json").code == 0
 
 
 def test_a_wrong_checksum_is_one_line(geoseg, put, tmp_path):

@@ -76,6 +76,10 @@ class Download:
         """Write the record for the complete `url`."""
         write_record("index", url, asdict(self))
 
+    def drop(self, url: str) -> None:
+        """Remove the record for the complete `url`. Raises OSError."""
+        (folder() / "index" / f"{key_of(url)}.json").unlink(missing_ok=True)
+
     @classmethod
     def of(cls, url: str) -> Self | None:
         """What the index says of `url`, or None when it says nothing that can be used."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import urllib.parse
 from collections.abc import Iterable
 from functools import partial
 from types import ModuleType
@@ -13,12 +12,12 @@ from typing import Any
 from geoseg.errors import MissingExtraError, ModelError, UnknownNameError
 from geoseg.models.hub.cache import sha256_of
 from geoseg.models.hub.facts import facts_of
-from geoseg.models.hub.fetching import fetch
+from geoseg.models.hub.fetching import fetch, forget, sum_in_name
 from geoseg.models.hub.licences import licence_of
 from geoseg.models.hub.offers import Obtained, Offer, Report
 from geoseg.models.hub.references import Reference
+from geoseg.models.hub.transfer import shown
 
-_SUM_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
 _SEGMENTERS = {
     "torchgeo": re.compile(r"Unet_Weights"),
     "torchvision": re.compile(r"(FCN|DeepLabV3|LRASPP|MaskRCNN)_\w+_Weights"),
@@ -26,7 +25,7 @@ _SEGMENTERS = {
 _ENCODERS = "weights of an encoder, not a model: use them with  encoder_weights="
 
 
-def offer(reference: Reference, sha256: str | None) -> Offer:
+def offer(reference: Reference) -> Offer:
     """What the enum's member offers.
 
     Raises MissingExtraError without the package, UnknownNameError for a member that is none, ModelError for weights
@@ -38,21 +37,23 @@ def offer(reference: Reference, sha256: str | None) -> Offer:
     if segmenter is None:
         raise ModelError(f"{reference.text}: found {_ENCODERS}{reference.text!r}")
     url = str(weight.url)
-    part = _SUM_IN_NAME.search(urllib.parse.urlsplit(url).path)
-    expected = sha256 or reference.sha256 or (part[1] if part else None)
     return Offer(
         reference=reference.text,
         name=weight.name.lower().replace("_", "-"),
         origin=_origin(url),
         licence=licence_of(weight.meta.get("license")),
-        obtain=partial(_obtain, url, expected),
+        obtain=partial(_obtain, url, reference.sha256),
         facts=facts_of(type(weight).__name__, weight.name, weight.meta),
     )
 
 
 def _obtain(url: str, sha256: str | None, report: Report | None) -> Obtained:
-    path = fetch(url, sha256=sha256, progress=report)
-    return Obtained(path, path, sha256_of(path))
+    named = sum_in_name(url)
+    path = fetch(url, sha256=sha256, named=named, progress=report)
+    found = sha256_of(path)
+    if named is not None and not found.startswith(named):
+        raise ModelError(f"{shown(url)}: found the checksum {found}, expected {named}, as the file's name says")
+    return Obtained(path, path, found, drop=None if sha256 or named else partial(forget, url))
 
 
 def _package(scheme: str) -> ModuleType:

@@ -14,21 +14,35 @@ from filelock import FileLock
 from geoseg.errors import ModelError
 from geoseg.models.hub import cache
 from geoseg.models.hub.cache import Download
+from geoseg.models.hub.checksums import sha256_digits
 from geoseg.models.hub.transfer import Part, check_address, shown, transfer
 
-_DIGITS = re.compile(r"[0-9a-f]{8,64}")
-_WHOLE = 64  # digits of a complete checksum; fewer (torch's file names carry 8) are its beginning
+_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+$")
+_WHOLE = 64  # digits of a complete checksum
 
 
-def fetch(url: str, *, sha256: str | None = None, progress: Callable[[int, int | None], None] | None = None) -> Path:
+def sum_in_name(url: str) -> str | None:
+    """The first digits of the checksum that torch puts into a file's name (`resnet50-0676ba61.pth`), or None."""
+    found = _IN_NAME.search(urllib.parse.urlsplit(url).path)
+    return found[1] if found else None
+
+
+def fetch(
+    url: str,
+    *,
+    sha256: str | None = None,
+    named: str | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Path:
     """The file at `url`, in the cache; it is downloaded where it is not there yet.
 
-    `sha256` is the checksum in hexadecimal, or its first 8 digits and more; without it, a file that was downloaded
-    before has to be the same. `progress` gets the bytes so far and, where known, the size. Nothing is asked of the
-    network for a file that the cache has. Raises ModelError when the file cannot be had or is not what was expected,
-    ResourceError when there is no room for it, WriteError when the cache cannot be written.
+    `sha256` is the checksum, 64 hexadecimal digits; `named` are the first ones of it, as `sum_in_name` finds them.
+    Without both, a file that was downloaded before has to be the same. `progress` gets the bytes so far and, where
+    known, the size. Nothing is asked of the network for a file that the cache has. Raises ModelError when the file
+    cannot be had or is not what was expected, ResourceError when there is no room for it, WriteError when the cache
+    cannot be written.
     """
-    wanted = _checked_digits(url, sha256)
+    wanted = named if sha256 is None else sha256_digits(sha256, shown(url))
     check_address(url, wanted is not None and len(wanted) == _WHOLE)
     found = cached_file(url, wanted)
     if found is not None:
@@ -37,6 +51,19 @@ def fetch(url: str, *, sha256: str | None = None, progress: Callable[[int, int |
         raise _offline(url, wanted)
     with locked("download", url):
         return cached_file(url, wanted) or _download(url, wanted, progress)
+
+
+def forget(url: str) -> None:
+    """Remove the file at `url` and the record of it from the cache, so that the server is asked again."""
+    known = Download.of(url)
+    if known is None:
+        return
+    with locked("download", url):
+        try:
+            known.path.unlink(missing_ok=True)
+            known.drop(url)
+        except OSError as error:
+            raise cache.unwritable(known.path, error) from error
 
 
 def cached_file(url: str, sha256: str | None = None) -> Path | None:
@@ -79,7 +106,7 @@ def _download(url: str, sha256: str | None, progress: Callable[[int, int | None]
         part.path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cache.unwritable(part.path.parent, error) from error
-    etag = transfer(url, part, progress)
+    etag = transfer(url, part, progress, sha256 is not None and len(sha256) == _WHOLE)
     found = cache.sha256_of(part.path)
     _check_sum(url, part, found, sha256)
     kept = Download(shown(url), found, part.size, name_of(url), etag)
@@ -112,15 +139,6 @@ def _whole(path: Path, sha256: str) -> bool:
         return cache.sha256_of(path) == sha256
     except OSError:
         return False
-
-
-def _checked_digits(url: str, sha256: str | None) -> str | None:
-    if sha256 is None:
-        return None
-    digits = sha256.strip().lower().removeprefix("sha256:")
-    if not _DIGITS.fullmatch(digits):
-        raise ModelError(f"{shown(url)}: found the checksum {sha256[:80]!r}; expected 64 hexadecimal digits of SHA-256")
-    return digits
 
 
 def _offline(url: str, sha256: str | None) -> ModelError:

@@ -6,6 +6,7 @@ folder of the cache; their checksums are those that the hub keeps for large file
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -22,8 +23,8 @@ from geoseg.models.hub.references import SCHEMES, Reference
 
 _FORM = re.compile(r"([\w.-]+/[\w.-]+)(?:@([^:@]+))?(?::(.+))?")
 _BESIDE = ("config.json", "preprocessor_config.json")
-_FOLDERS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")  # a config tells of these
-_PREFERRED = ("model.safetensors", "model.safetensors.index.json")
+_INDEX = "model.safetensors.index.json"
+_PREFERRED = ("model.safetensors", _INDEX)
 _ENDINGS = (
     (".safetensors",),
     (".onnx",),
@@ -46,13 +47,20 @@ class Repository:
         return f"{_endpoint()}/{self.name}/tree/{self.commit}"
 
 
-def offer(reference: Reference, sha256: str | None) -> Offer:
+def offer(reference: Reference) -> Offer:
     """What a repository offers. Asks the hub. Raises ModelError or UnknownNameError when there is no such model."""
     form = _FORM.fullmatch(reference.rest)
     if form is None:
         raise ModelError(f"{reference.text}: found a reference that cannot be read; expected {SCHEMES['hf']}")
     found = _look_up(reference, form[1], form[2])
     chosen = _chosen(reference, found, form[3])
+    pin = reference.sha256
+    kept = found.files[chosen]
+    if pin and kept and PurePosixPath(chosen).name != _INDEX and pin != kept.lower():
+        raise ModelError(
+            f"{reference.text}: found the checksum {kept} of {chosen} on the hub, expected {pin}; nothing was "
+            "downloaded: check the checksum and the revision"
+        )
     name = form[1].partition("/")[2]
     licence = licence_of(found.licence)
     return Offer(
@@ -60,7 +68,7 @@ def offer(reference: Reference, sha256: str | None) -> Offer:
         name=name if form[3] is None else f"{name}-{PurePosixPath(form[3]).stem}",
         origin=found.page(),
         licence=licence,
-        obtain=partial(_obtain, reference, found, chosen, sha256),
+        obtain=partial(_obtain, reference, found, chosen, pin),
         facts={"attribution": form[1], "source": found.page()},
     )
 
@@ -102,19 +110,30 @@ def _chosen(reference: Reference, found: Repository, file: str | None) -> str:
     raise ModelError(f"{reference.text}: found no weights ({listed}); expected model.safetensors and config.json")
 
 
-def _obtain(
-    reference: Reference, found: Repository, chosen: str, sha256: str | None, report: Report | None
-) -> Obtained:
-    """Download the weights and what describes them; the folder where a config stands beside them."""
+def _obtain(reference: Reference, found: Repository, chosen: str, pin: str | None, report: Report | None) -> Obtained:
+    """Download the weights and what describes them: the very file that was checked, or the folder of several parts."""
     parent = str(PurePosixPath(chosen).parent)
     beside = [name if parent == "." else f"{parent}/{name}" for name in _BESIDE]
     path = _download(reference, found, chosen, report)
-    shards = _shards(path, found, parent) if chosen.endswith(".index.json") else []
-    described = [_download(reference, found, name, None) for name in beside if name in found.files]
-    for shard in shards:
-        _checked(reference, _download(reference, found, shard, report), found.files[shard])
-    checksum = _checked(reference, path, sha256 or reference.sha256 or found.files[chosen])
-    return Obtained(path.parent if described and chosen.endswith(_FOLDERS) else path, path, checksum)
+    sums = {chosen: _checked(reference, path, found.files[chosen])}
+    for name in beside:
+        if name in found.files:
+            _download(reference, found, name, None)
+    parted = PurePosixPath(chosen).name == _INDEX
+    for shard in _shards(path, found, parent) if parted else ():
+        sums[shard] = _checked(reference, _download(reference, found, shard, report), found.files[shard])
+    checksum = _of_all(sums) if parted else sums[chosen]
+    if pin is not None and checksum != pin:
+        raise ModelError(f"{reference.text}: found the checksum {checksum}, expected {pin}; check it and the revision")
+    vouched = pin is not None or found.files[chosen] is not None
+    drop = None if vouched else partial(_remove, path)
+    return Obtained(path.parent if parted else path, path, checksum, drop=drop)
+
+
+def _of_all(sums: Mapping[str, str]) -> str:
+    """One checksum for weights in several files: that of what sha256sum prints of them, by name."""
+    lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _shards(index: Path, found: Repository, parent: str) -> Sequence[str]:
@@ -164,16 +183,20 @@ def _download(reference: Reference, found: Repository, name: str, report: Report
 
 
 def _checked(reference: Reference, path: Path, expected: str | None) -> str:
-    """The file's checksum. Raises ModelError, and removes the file, when it is another than expected."""
+    """The file's checksum. Raises ModelError, and removes the file, when it is another than the hub says."""
     found = sha256_of(path)
     if expected is not None and found != expected.lower():
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        _remove(path)
         raise ModelError(
-            f"{reference.text}: found the checksum {found}, expected {expected}; the download was removed: try again, "
-            "or check the checksum"
+            f"{reference.text}: found the checksum {found}, expected {expected}; the download was removed: try again"
         )
     return found
+
+
+def _remove(path: Path) -> None:
+    """Remove a file that the hub's cache keeps, and the link to it."""
+    path.resolve().unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _endpoint() -> str:

@@ -9,75 +9,98 @@ import json
 import re
 import shutil
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from geoseg.errors import ModelError
 from geoseg.models.hub.cache import folder, key_of, replace_text, sha256_of, unwritable
-from geoseg.models.hub.fetching import fetch, name_of
-from geoseg.models.hub.licences import licence_of
+from geoseg.models.hub.checksums import Checksum, multihash
+from geoseg.models.hub.fetching import fetch, forget, name_of
+from geoseg.models.hub.licences import Licence, licence_of, together
 from geoseg.models.hub.offers import Obtained, Offer, Report, carries_card
 from geoseg.models.hub.references import Reference
+from geoseg.models.hub.stac import ROLE, check_item, model_asset
+from geoseg.models.placing import put, scratch
 
-_ROLE = "mlm:model"
-_SHA256 = re.compile(r"1220([0-9a-f]{64})")  # a multihash: SHA-256, 32 bytes
+_CARD = "geoseg:card"
 
 
-def offer(reference: Reference, sha256: str | None) -> Offer:
+def offer(reference: Reference) -> Offer:
     """What an item offers; an item on the web is downloaded. Raises ModelError when it describes no model."""
-    place = reference.rest if reference.scheme == "mlm" else reference.text
+    place = _place(reference)
     item = _read(place)
-    properties = item.get("properties")
-    if item.get("type") != "Feature" or not isinstance(properties, dict) or not isinstance(item.get("assets"), dict):
-        raise ModelError(f"{place}: found no STAC item; expected one with the extension for models (mlm)")
-    asset = _model_asset(place, item["assets"])
-    recorded = _SHA256.fullmatch(str(asset.get("file:checksum", "")))
-    expected = sha256 or reference.sha256 or (recorded[1] if recorded else None)
+    asset = model_asset(place, item["assets"])
+    recorded = multihash(asset.get("file:checksum"), place)
     return Offer(
         reference=reference.text,
         name=re.sub(r"[^a-z0-9._-]+", "-", str(item.get("id", "model")).lower()).strip("-._") or "model",
         origin=place,
-        licence=licence_of(properties.get("license")),
-        obtain=partial(_obtain, place, item, asset, expected),
+        licence=_licence(item["properties"]),
+        obtain=partial(_obtain, place, item, reference.sha256, recorded),
     )
 
 
+def state_of(reference: Reference) -> str:
+    """What an item on this machine and the model that it names are now: a text that changes when one of them does.
+
+    Raises ModelError when one cannot be read.
+    """
+    place = _place(reference)
+    item = _read(place)
+    address = _address(place, str(model_asset(place, item["assets"])["href"]))
+    weights = "" if _on_web(address) else _sum_of(Path(address), place)
+    return key_of(f"{json.dumps(item, sort_keys=True)}\n{weights}")
+
+
+def _place(reference: Reference) -> str:
+    return reference.rest if reference.scheme == "mlm" else reference.text
+
+
+def _licence(properties: Mapping[str, Any]) -> Licence:
+    """The licence that the item says, and its card where that says a stricter one."""
+    card = properties.get(_CARD)
+    said = licence_of(properties.get("license"))
+    return together(said, licence_of(card.get("license"))) if isinstance(card, Mapping) else said
+
+
 def _read(place: str) -> dict[str, Any]:
+    """The item. One on the web that is none is forgotten: nothing vouched for it. Raises ModelError."""
     path = fetch(place) if _on_web(place) else Path(place)
     try:
-        item = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{place}: found no readable STAC item ({error}); expected a JSON file") from error
-    if not isinstance(item, dict):
-        raise ModelError(f"{place}: found JSON that is no object; expected a STAC item")
-    return item
-
-
-def _model_asset(place: str, assets: Mapping[str, Any]) -> dict[str, Any]:
-    """The asset with the model: the one with the role mlm:model."""
-    listed = {name: asset for name, asset in assets.items() if isinstance(asset, dict) and "href" in asset}
-    models = [asset for asset in listed.values() if _ROLE in (asset.get("roles") or ())]
-    if len(models) != 1:
-        raise ModelError(
-            f"{place}: found {len(models)} assets with the role {_ROLE!r} ({', '.join(listed) or 'no assets'}); "
-            "expected one"
-        )
-    return models[0]
+        try:
+            return check_item(json.loads(path.read_text(encoding="utf-8-sig")), place)
+        except (OSError, ValueError, RecursionError) as error:
+            raise ModelError(f"{place}: found no readable STAC item ({error}); expected a JSON file") from error
+    except ModelError:
+        if _on_web(place):
+            forget(place)
+        raise
 
 
 def _obtain(
-    place: str, item: Mapping[str, Any], asset: Mapping[str, Any], sha256: str | None, report: Report | None
+    place: str, item: Mapping[str, Any], pin: str | None, recorded: Checksum | None, report: Report | None
 ) -> Obtained:
     """The model's file; beside it the item, which tells what its card needs, when the file is not geoseg's own."""
-    address = _address(place, str(asset["href"]))
-    path = fetch(address, sha256=sha256, progress=report) if _on_web(address) else Path(address)
-    checksum = _checked(path, sha256)
+    address = _address(place, str(model_asset(place, dict(item["assets"]))["href"]))
+    drop = partial(_drop, place, None if pin or recorded else address)
+    if _on_web(address):
+        sha256 = pin or (recorded.digits if recorded is not None and recorded.function == "sha256" else None)
+        path = fetch(address, sha256=sha256, progress=report)
+    else:
+        path = Path(address)
+    checksum = _checked(place, path, pin, recorded, partial(forget, address))
     if carries_card(path):
-        return Obtained(path, path, checksum)
+        return Obtained(path, path, checksum, drop=drop)
     there = Path(place) if not _on_web(place) and not _on_web(address) else _beside(place, item, path)
-    return Obtained(there, path, checksum)
+    return Obtained(there, path, checksum, drop=drop)
+
+
+def _drop(place: str, address: str | None) -> None:
+    for url in (place, address or ""):
+        if _on_web(url):
+            forget(url)
 
 
 def _address(place: str, href: str) -> str:
@@ -91,36 +114,45 @@ def _address(place: str, href: str) -> str:
     return str(Path(place).parent / href)
 
 
-def _checked(path: Path, expected: str | None) -> str:
+def _checked(place: str, path: Path, pin: str | None, recorded: Checksum | None, drop: Callable[[], None]) -> str:
+    """The SHA-256 of the model's file, once it is what the user and the item say. Raises ModelError."""
+    found = _sum_of(path, place)
+    if pin is not None and found != pin:
+        raise ModelError(f"{path}: found the checksum {found}, expected {pin}; fetch the file again, or check that")
     try:
-        found = sha256_of(path)
+        if recorded is not None:
+            recorded.check(path, place)
+    except ModelError:
+        drop()
+        raise
+    return found
+
+
+def _sum_of(path: Path, place: str) -> str:
+    try:
+        return sha256_of(path)
     except OSError as error:
         raise ModelError(
-            f"{path}: cannot be read ({error.strerror or error}); the item names it as its model"
+            f"{path}: cannot be read ({error.strerror or error}); {place} names it as its model"
         ) from error
-    if expected is not None and not found.startswith(expected):
-        raise ModelError(f"{path}: found the checksum {found}, expected {expected}, as the item says")
-    return found
 
 
 def _beside(place: str, item: Mapping[str, Any], path: Path) -> Path:
     """The item again, in the cache with its model beside it under a relative address."""
-    here = folder() / "items" / key_of(place)
-    model = here / name_of(path.as_uri())
+    model = folder() / "items" / key_of(place) / name_of(path.as_uri())
     try:
-        here.mkdir(parents=True, exist_ok=True)
-        temporary = model.with_name(f".{model.name}.part")
-        shutil.copyfile(path, temporary)
-        temporary.replace(model)
+        model.parent.mkdir(parents=True, exist_ok=True)
+        with scratch(model) as making:
+            shutil.copyfile(path, making / model.name)
+            put([(making / model.name, model)])
     except OSError as error:
         raise unwritable(model, error) from error
     assets = {
-        name: {**asset, "href": f"./{model.name}"} if _ROLE in (asset.get("roles") or ()) else asset
+        name: {**asset, "href": f"./{model.name}"} if ROLE in (asset.get("roles") or ()) else asset
         for name, asset in item["assets"].items()
-        if isinstance(asset, dict)
     }
-    replace_text(here / "item.json", json.dumps({**item, "assets": assets}))
-    return here / "item.json"
+    replace_text(model.with_name("item.json"), json.dumps({**item, "assets": assets}))
+    return model.with_name("item.json")
 
 
 def _on_web(address: str) -> bool:

@@ -19,13 +19,15 @@ class Obtained:
     """What was downloaded: `weights`, the file with the weights, its checksum, and `path`, what is to be imported.
 
     `path` is that file too, or a folder or a STAC item that tells more. `facts` are what came with it for the model's
-    card, under the names of its fields.
+    card, under the names of its fields. `drop` forgets the download where no checksum vouched for it: a file that makes
+    no model may be a server's mistake, which is to be asked for again.
     """
 
     path: Path
     weights: Path
     sha256: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    drop: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoseg.core.card import ModelCard
-from geoseg.errors import GeosegError, ModelError, OutputError
-from geoseg.models.header import read_card, read_header
+from geoseg.errors import GeosegError, ModelError, OutputError, WriteError
+from geoseg.models.header import read_card
 from geoseg.models.hub import cache
+from geoseg.models.hub.checksums import sha256_digits
 from geoseg.models.hub.fetching import locked
 from geoseg.models.hub.licences import Licence, accepting, licence_of, require
-from geoseg.models.hub.offers import Obtained, Offer, Report, carries_card
+from geoseg.models.hub.making import checksum, copy_model, files, make
+from geoseg.models.hub.offers import Obtained, Offer, Report
 from geoseg.models.hub.references import SCHEMES, Reference, parse
-from geoseg.models.packaged import brought, names
+from geoseg.models.packaged import ITEMS, brought, names
+from geoseg.models.placing import put, scratch
 
 if TYPE_CHECKING:
     from geoseg.models.importing import Hints
@@ -43,13 +44,18 @@ class Pulled:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What the cache keeps of a pulled model; `file` is relative to the cache's folder."""
+    """What the cache keeps of a pulled model; `file` is relative to the cache's folder.
+
+    `made` is the checksum of that file and its parts, `state` what an item on this machine was when it was read.
+    """
 
     reference: str
     file: str
     sha256: str
     licence: str
     origin: str
+    made: str
+    state: str
 
 
 def pull(
@@ -62,20 +68,42 @@ def pull(
 ) -> Pulled:
     """The model that `reference` names, downloaded and made a geoseg model where it is not in the cache yet.
 
-    `sha256` is the expected checksum of the weights; `hints` are facts for the card that the source does not say.
+    `sha256` is the expected checksum of the weights (of several files, that of all, as `Pulled` has it); `hints` are
+    facts for the card that the source does not say.
     Raises ModelError: no such model, a licence that needs `accept_license`, another checksum, or a file that is no
     model; UnknownNameError for a name that is none; MissingExtraError, ResourceError and WriteError.
     """
     found = _parsed(reference)
-    afresh = found.local or hints is not None
-    kept = None if afresh else _whole(pulled(found, sha256))
+    if sha256 is not None:
+        found = _pinned(found, sha256_digits(sha256, found.text))
+    kept = _current(found) if hints is None else None
     if kept is not None:
         return kept
     if cache.offline() and not found.local:
         raise _offline(found)
     with locked("pull", found.text):
-        kept = None if afresh else _whole(pulled(found, sha256))
-        return kept or _pull(look_up(found, sha256), accept_license, progress, hints)
+        kept = _current(found) if hints is None else None
+        return kept or _pull(found, look_up(_remembered(found)), accept_license, progress, hints)
+
+
+def _pinned(reference: Reference, sha256: str) -> Reference:
+    """The reference with the checksum. Raises ModelError when it carries another one."""
+    if reference.sha256 not in (None, sha256):
+        raise ModelError(
+            f"{reference.text}: found the checksum {reference.sha256} in the reference and {sha256} beside it; "
+            "expected one: leave the wrong one out"
+        )
+    return replace(reference, sha256=sha256)
+
+
+def _remembered(reference: Reference) -> Reference:
+    """The reference with the checksum of what was pulled for that address before, where it carries none itself."""
+    from geoseg.models.hub import web
+
+    record = _recorded(reference.text)
+    if record is None or reference.sha256 or not reference.scheme.startswith("http") or web.is_item(reference.text):
+        return reference
+    return replace(reference, sha256=record.sha256)
 
 
 def _parsed(text: str) -> Reference:
@@ -83,7 +111,7 @@ def _parsed(text: str) -> Reference:
     reference = parse(text)
     if reference is not None:
         return reference
-    if text.lower().endswith((".json", ".geojson")):
+    if text.lower().endswith(ITEMS):
         return parse(f"mlm:{text}") or Reference("mlm", text)
     if text in names() or text in brought():
         raise ModelError(
@@ -96,24 +124,26 @@ def _parsed(text: str) -> Reference:
     )
 
 
-def look_up(reference: Reference, sha256: str | None = None) -> Offer:
+def look_up(reference: Reference) -> Offer:
     """What `reference` offers, before anything large is downloaded. Raises as `pull` does."""
     from geoseg.models.hub import enums, huggingface, items, web
 
     if reference.scheme == "hf":
-        return huggingface.offer(reference, sha256)
+        return huggingface.offer(reference)
     if reference.scheme in ("torchgeo", "torchvision"):
-        return enums.offer(reference, sha256)
+        return enums.offer(reference)
     if reference.scheme == "mlm" or web.is_item(reference.text):
-        return items.offer(reference, sha256)
-    return web.offer(reference, sha256)
+        return items.offer(reference)
+    return web.offer(reference)
 
 
-def pulled(reference: Reference, sha256: str | None = None) -> Pulled | None:
-    """The model that was pulled for `reference`, or None; with another checksum than the expected one it is none."""
-    record = _recorded(reference.text)
-    expected = sha256 or reference.sha256
-    if record is None or (expected is not None and not record.sha256.startswith(expected.lower())):
+def pulled(reference: Reference) -> Pulled | None:
+    """The model that was pulled for `reference`, or None; with another checksum than the reference's it is none."""
+    return _pulled(reference, _recorded(reference.text))
+
+
+def _pulled(reference: Reference, record: _Record | None) -> Pulled | None:
+    if record is None or reference.sha256 not in (None, record.sha256):
         return None
     path = cache.folder() / record.file
     try:
@@ -143,53 +173,58 @@ def installed(text: str, warn: Callable[[str], None]) -> Path | None:
     reference = parse(text)
     if reference is None:
         return None
-    kept = pulled(reference)
+    kept = _current(reference)
     if kept is not None:
         return kept.path
-    if cache.offline():
+    if cache.offline() and not reference.local:
         raise _offline(reference)
-    offer = look_up(reference)
+    offer = look_up(_remembered(reference))
     if offer.licence is not None:
         require(offer.reference, offer.licence, False, offer.origin)
     licence = offer.licence.text if offer.licence is not None else "the licence that it carries"
     warn(f"{reference.text}: not in the cache yet; it is downloaded now, under {licence}")
     with locked("pull", reference.text):
-        kept = pulled(reference) or _pull(offer, False, None, None)
+        kept = _current(reference) or _pull(reference, offer, False, None, None)
     return kept.path
 
 
-def copy_to(found: Pulled, destination: str | Path) -> Path:
-    """A copy of the model's file at `destination`, complete or absent. Raises OutputError when it cannot be written."""
+def check_free(destination: str | Path) -> Path:
+    """The path `destination`. Raises OutputError when a file of that name is there."""
     target = Path(destination)
     if target.exists():
         raise OutputError(f"{target}: found a file of that name; expected a new one: remove it, or choose another")
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        try:
-            shutil.copyfile(found.path, temporary)
-            os.replace(temporary, target)  # noqa: PTH105
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{target}: cannot be written ({error.strerror or error}); choose another place") from error
     return target
 
 
-def _pull(offer: Offer, accept: bool, progress: Report | None, hints: Hints | None) -> Pulled:
+def copy_to(found: Pulled, destination: str | Path) -> Path:
+    """A copy of the model at `destination`, complete or absent. Raises OutputError when it cannot be written."""
+    target = check_free(destination)
+    for part in files(found.path)[:-1]:
+        check_free(target.with_suffix(part.suffix))
+    try:
+        copy_model(found.path, target)
+    except (OSError, WriteError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise OutputError(f"{target}: cannot be written ({said}); choose another place") from error
+    return target
+
+
+def _pull(reference: Reference, offer: Offer, accept: bool, progress: Report | None, hints: Hints | None) -> Pulled:
     """Download, make a model, keep what it is. The caller holds the lock of the reference."""
     if offer.licence is not None:
         require(offer.reference, offer.licence, accept, offer.origin)
+    state = _state(reference)
     obtained = offer.obtain(progress)
     path = _place(offer, obtained)
     try:
-        card = _made(offer, obtained, path, hints)
-        licence = offer.licence or licence_of(card.license)
-        require(offer.reference, licence, accept, offer.origin)
-    except GeosegError:
-        _forget(path)
-        raise
+        with scratch(path) as making:
+            card, licence = make(offer, obtained, making / path.name, hints, accept)
+            made = checksum(making / path.name)
+            put([(file, path.with_name(file.name)) for file in files(making / path.name)])
+    except OSError as error:
+        raise cache.unwritable(path, error) from error
     file = path.relative_to(cache.folder()).as_posix()
-    record = _Record(offer.reference, file, obtained.sha256, licence.text, offer.origin)
+    record = _Record(offer.reference, file, obtained.sha256, licence.text, offer.origin, made, state)
     cache.write_record(_KIND, offer.reference, asdict(record))
     return Pulled(offer.reference, path, card, licence, obtained.sha256, offer.origin)
 
@@ -207,60 +242,27 @@ def _place(offer: Offer, obtained: Obtained) -> Path:
     return place / f"{cache.plain_name(offer.name)}{ending}"
 
 
-def _made(offer: Offer, obtained: Obtained, path: Path, hints: Hints | None) -> ModelCard:
-    """The card of the model written to `path`: geoseg's own models are copied, all else is imported."""
-    if obtained.path == obtained.weights and carries_card(obtained.path):
-        return _copied(obtained.path, path)
-    from geoseg.models.importing import Hints, import_model
+def _current(reference: Reference) -> Pulled | None:
+    """The model that was pulled for `reference`, when its file is whole and the item that it was made of is the same.
 
-    licence = {} if offer.licence is None else {"license": offer.licence.identifier}
-    known = Hints(**{**licence, **offer.facts, **obtained.facts})
-    try:
-        return import_model(obtained.path, path, hints.over(known) if hints is not None else known)
-    except ModelError as error:
-        raise ModelError(
-            f"{offer.reference}: was downloaded, but makes no model yet: {error}; "
-            "say it to  geoseg models pull  or to  geoseg models import"
-        ) from error
-
-
-def _copied(source: Path, path: Path) -> ModelCard:
-    """The card of a geoseg model that is copied whole; a bundle's own checksum is compared first."""
-    from geoseg.models.bundle import checked_sum
-    from geoseg.models.containers import container_of
-
-    if container_of(source) is None:
-        checked_sum(read_header(source))
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        try:
-            shutil.copyfile(source, temporary)
-            os.replace(temporary, path)  # noqa: PTH105
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise cache.unwritable(path, error) from error
-    return read_card(path)
-
-
-def _forget(path: Path) -> None:
-    """Remove a model that may not be used, and its folder when nothing else is in it."""
-    path.unlink(missing_ok=True)
-    if path.parent.is_dir() and not any(path.parent.iterdir()):
-        path.parent.rmdir()
-
-
-def _whole(found: Pulled | None) -> Pulled | None:
-    """`found` when its file is still what was written; a damaged bundle is as good as none."""
-    from geoseg.models.bundle import checked_sum
-    from geoseg.models.containers import container_of
-
-    try:
-        if found is not None and container_of(found.path) is None:
-            checked_sum(read_header(found.path))
-    except GeosegError:
+    Raises ModelError when an item on this machine cannot be read.
+    """
+    record = _recorded(reference.text)
+    found = _pulled(reference, record)
+    if record is None or found is None:
         return None
-    return found
+    try:
+        whole = checksum(found.path) == record.made
+    except ModelError:
+        return None
+    return found if whole and _state(reference) == record.state else None
+
+
+def _state(reference: Reference) -> str:
+    """What an item on this machine is now; nothing for what is elsewhere."""
+    from geoseg.models.hub import items
+
+    return items.state_of(reference) if reference.local else ""
 
 
 def _recorded(reference: str) -> _Record | None:
@@ -284,8 +286,8 @@ def _json(path: Path) -> dict[str, Any] | None:
 
 
 def _offline(reference: Reference) -> ModelError:
+    command = accepting(reference.text).removesuffix(" --accept-license")
     return ModelError(
-        f"{reference.text}: found no such model in the cache, and GEOSEG_OFFLINE forbids to fetch it; where there is a "
-        f"network, run  {accepting(reference.text).removesuffix(' --accept-license')}  and copy the folder "
-        f"{cache.folder()} from there"
+        f"{reference.text}: found no whole copy of such a model in the cache, and GEOSEG_OFFLINE forbids to fetch it; "
+        f"where there is a network, run  {command}  and copy the folder {cache.folder()} from there"
     )

@@ -22,7 +22,8 @@ SCHEMES: Mapping[str, str] = MappingProxyType(
     }
 )
 _FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # two letters at least: C: is a drive
-_SUM = re.compile(r"(.*?)#sha256[=:]([0-9A-Fa-f]*)", re.DOTALL)
+_SUM = re.compile(r"sha256[=:]([0-9a-f]{64})", re.IGNORECASE)
+_MEANT = re.compile(r"sha\d|md5", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class Reference:
 def parse(text: str) -> Reference | None:
     """The reference that `text` is, or None for a word or a path.
 
-    Raises UnknownNameError for a scheme that is none, ModelError for a scheme with nothing behind it.
+    Raises UnknownNameError for a scheme that is none, ModelError for a scheme with nothing behind it, and for a
+    checksum behind # that is no SHA-256.
     """
     form = _FORM.fullmatch(text.strip())
     if form is None:
@@ -55,13 +57,24 @@ def parse(text: str) -> Reference | None:
     scheme, rest = form[1].lower(), form[2]
     if scheme not in SCHEMES:
         raise UnknownNameError("kind of reference", f"{form[1]}:", [f"{name}:" for name in SCHEMES])
-    carried = _SUM.fullmatch(rest)
+    rest, checksum = _split(text, rest)
     if scheme in ("hf", "torchgeo", "torchvision"):
         rest = rest.removeprefix("//")
-    if carried:
-        rest = rest.partition("#")[0]
     if not rest.strip("/"):
         raise ModelError(f"{text}: found nothing behind {scheme}:; expected {SCHEMES[scheme]}")
     if scheme == "mlm" and "://" not in rest:
         rest = str(Path(os.path.expanduser(rest)).absolute())  # noqa: PTH111
-    return Reference(scheme, rest, carried[2].lower() if carried else None)
+    return Reference(scheme, rest, checksum)
+
+
+def _split(text: str, rest: str) -> tuple[str, str | None]:
+    """What is behind the scheme without its checksum, and the checksum."""
+    before, _, fragment = rest.partition("#")
+    carried = _SUM.fullmatch(fragment)
+    if carried:
+        return before, carried[1].lower()
+    if _MEANT.search(fragment):
+        raise ModelError(
+            f"{text[:200]}: found the checksum {fragment[:80]!r}; expected #sha256= and 64 hexadecimal digits"
+        )
+    return rest, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
 import socket
 import ssl
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from geoseg.errors import ModelError, ResourceError
 from geoseg.models.hub.cache import folder, replace_text, unwritable
@@ -32,6 +33,8 @@ _PROGRESS = 2**18  # bytes that make a try count as progress
 _SPARE = 2**26  # bytes of disk that a download leaves free
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
 class _BrokenError(Exception):
@@ -40,6 +43,13 @@ class _BrokenError(Exception):
     def __init__(self, message: str, pause: float | None = None) -> None:
         super().__init__(message)
         self.pause = pause
+
+
+class _ShortError(_BrokenError):
+    """A server sent a part of what was asked for, whole as far as it goes; the next part has to be asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("the server sends nothing of what was asked for", pause=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +107,21 @@ def check_address(url: str, checked: bool) -> None:
         )
 
 
-def transfer(url: str, part: Part, report: Report | None) -> str | None:
-    """Fill `part` with the whole file at `url`, and return its ETag.
+def transfer(url: str, part: Part, report: Report | None, checked: bool = False) -> str | None:
+    """Fill `part` with the whole file at `url`, and return its ETag; `checked` says that its checksum is known.
 
     Raises ModelError when it cannot be had. The part stays only where a later call can go on with it.
     """
+    opener = urllib.request.build_opener(_Redirects(checked))
     tries, pause = 0, PAUSE
     while True:
         before = part.size
         try:
-            return _try(url, part, report)
+            return _try(opener, url, part, report)
         except _BrokenError as error:
+            if isinstance(error, _ShortError) and part.size > before:
+                tries, pause = 0, PAUSE
+                continue
             tries = 1 if part.size - before >= _PROGRESS else tries + 1
             if tries >= TRIES:
                 raise _gave_up(url, part, error) from error
@@ -127,7 +141,7 @@ def _gave_up(url: str, part: Part, error: _BrokenError) -> ModelError:
     return ModelError(f"{shown(url)}: cannot be downloaded: {error}; {remedy}")
 
 
-def _try(url: str, part: Part, report: Report | None) -> str | None:
+def _try(opener: urllib.request.OpenerDirector, url: str, part: Part, report: Report | None) -> str | None:
     """One request: goes on after the bytes that are there, when the server still has that version of the file."""
     headers = {"User-Agent": f"geoseg/{version('geoseg')}", "Accept-Encoding": "identity"}
     validator = part.validator
@@ -136,7 +150,7 @@ def _try(url: str, part: Part, report: Report | None) -> str | None:
     elif part.size:
         headers |= {"Range": f"bytes={part.size}-", "If-Range": validator}
     try:
-        with _OPENER.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
             return _receive(url, part, response, report)
     except urllib.error.HTTPError as error:
         with error:
@@ -148,28 +162,41 @@ def _try(url: str, part: Part, report: Report | None) -> str | None:
 
 
 def _receive(url: str, part: Part, response: Any, report: Report | None) -> str | None:
-    start = _start(part, response)
-    length = response.headers.get("Content-Length")
-    total = start + int(length) if length is not None and length.isdigit() else None
+    start, end, total = _extent(url, part, response)
     _check_answer(url, part, response, total)
     if start == 0:
         part.begin(_validator(response))
-    _write(part.path, response, start, total, report)
-    if total is not None and part.size != total:
-        raise _BrokenError(f"found {part.size} bytes, expected {total}: the connection broke off")
+    _write(part.path, response, _Extent(start, end, total), report)
+    if end is not None and part.size != end:
+        raise _BrokenError(f"found {part.size} bytes, expected {end}: the connection broke off")
+    if total is not None and part.size < total:
+        raise _ShortError
     etag = response.headers.get("ETag")
     return None if etag is None else str(etag)
 
 
-def _start(part: Part, response: Any) -> int:
-    """Where the bytes of the answer begin. A server that sends another part than was asked for is asked again."""
+class _Extent(NamedTuple):
+    """Which bytes of the file an answer holds, from `start` up to `end`, and the file's size; None where not told."""
+
+    start: int
+    end: int | None
+    total: int | None
+
+
+def _extent(url: str, part: Part, response: Any) -> _Extent:
+    """What the answer holds. A server that sends another part than was asked for is asked again."""
     if response.status != http.client.PARTIAL_CONTENT:
-        return 0
-    size = part.size
-    if not str(response.headers.get("Content-Range", "")).startswith(f"bytes {size}-"):
+        length = response.headers.get("Content-Length")
+        if length is not None and not _NUMBER.fullmatch(length.strip()):
+            raise ModelError(f"{shown(url)}: found the size {length[:40]!r} told by the server; expected a number")
+        size = None if length is None else int(length)
+        return _Extent(0, size, size)
+    told = _CONTENT_RANGE.fullmatch(str(response.headers.get("Content-Range", "")).strip())
+    first, last, total = map(int, told.groups()) if told else (-1, -1, -1)
+    if not (first == part.size and first <= last < total):
         part.discard()
         raise _BrokenError("the server sent another part of the file than was asked for")
-    return size
+    return _Extent(first, last + 1, total)
 
 
 def _check_answer(url: str, part: Part, response: Any, total: int | None) -> None:
@@ -196,16 +223,16 @@ def _validator(response: Any) -> str | None:
     return etag if etag and not etag.startswith("W/") else date
 
 
-def _write(path: Path, response: Any, start: int, total: int | None, report: Report | None) -> None:
-    done = start
+def _write(path: Path, response: Any, extent: _Extent, report: Report | None) -> None:
+    done = extent.start
     while chunk := response.read(_CHUNK):
         _append(path, chunk)
         done += len(chunk)
-        if total is not None and done > total:
-            raise ModelError(f"{shown(response.url)}: found more than {total} bytes, which the server said it has")
+        if extent.end is not None and done > extent.end:
+            raise ModelError(f"{shown(response.url)}: found more than {extent.end} bytes, which the server said it has")
         if report is not None:
-            report(done, total)
-    if done == start:
+            report(done, extent.total)
+    if done == extent.start:
         _append(path, b"")  # an empty file is a file
 
 
@@ -225,8 +252,8 @@ def _refused(url: str, part: Part, error: urllib.error.HTTPError) -> Exception:
         part.discard()
         return _BrokenError(said, pause=0.0)
     if error.code in _AGAIN:
-        asked = error.headers.get("Retry-After", "")
-        return _BrokenError(said, pause=float(asked) if asked.isdigit() else None)
+        asked = error.headers.get("Retry-After", "").strip()
+        return _BrokenError(said, pause=float(asked) if _NUMBER.fullmatch(asked) else None)
     part.discard()
     if error.code in (401, 403, 407):
         return ModelError(
@@ -253,7 +280,10 @@ def _unreachable(url: str, reason: object) -> Exception:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never from https to what is not."""
+    """Follows redirects to what could be the first address too, and never from https to what is not."""
+
+    def __init__(self, checked: bool = False) -> None:
+        self._checked = checked
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         """The next request. Raises ModelError for a redirect that would leave https, or the web."""
@@ -263,7 +293,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
                 f"{shown(req.full_url)}: the server sends on to {shown(newurl)}; expected an https address: "
                 "download it by hand"
             )
+        try:
+            check_address(newurl, self._checked)
+        except ModelError as error:
+            raise ModelError(f"{shown(req.full_url)}: the server sends on to another address: {error}") from error
         return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-_OPENER = urllib.request.build_opener(_Redirects)

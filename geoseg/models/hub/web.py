@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+from collections.abc import Callable
 from functools import partial
 from pathlib import PurePosixPath
 
 from geoseg.errors import ModelError
 from geoseg.models.hub.cache import sha256_of
-from geoseg.models.hub.fetching import fetch, name_of
+from geoseg.models.hub.fetching import fetch, forget, name_of
 from geoseg.models.hub.offers import Obtained, Offer, Report
 from geoseg.models.hub.references import Reference
 from geoseg.models.hub.transfer import shown
+from geoseg.models.packaged import ITEMS
 
 _SAFE = ".safetensors"
 _PAGE = re.compile(r"https://(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)/?")
-ITEMS = (".json", ".geojson")
 
 
 def is_item(url: str) -> bool:
@@ -24,7 +25,7 @@ def is_item(url: str) -> bool:
     return urllib.parse.urlsplit(url).path.lower().endswith(ITEMS)
 
 
-def offer(reference: Reference, sha256: str | None) -> Offer:
+def offer(reference: Reference) -> Offer:
     """What a web address offers. Its licence is what the file itself says.
 
     Raises ModelError for a file that is no safetensors and has no checksum.
@@ -32,7 +33,7 @@ def offer(reference: Reference, sha256: str | None) -> Offer:
     page = _PAGE.fullmatch(shown(reference.text))
     if page:
         raise ModelError(f"{reference.text}: found the page of a repository; expected  hf:{page[1]}")
-    expected = sha256 or reference.sha256
+    expected = reference.sha256
     name = PurePosixPath(name_of(reference.text))
     if expected is None and name.suffix.lower() != _SAFE:
         raise ModelError(
@@ -50,4 +51,5 @@ def offer(reference: Reference, sha256: str | None) -> Offer:
 
 def _obtain(url: str, sha256: str | None, report: Report | None) -> Obtained:
     path = fetch(url, sha256=sha256, progress=report)
-    return Obtained(path, path, sha256_of(path), {"source": shown(url)})
+    drop: Callable[[], None] | None = partial(forget, url) if sha256 is None else None
+    return Obtained(path, path, sha256_of(path), {"source": shown(url)}, drop)

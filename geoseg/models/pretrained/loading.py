@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from geoseg.models.pretrained.inflation import inflate
 from geoseg.models.pretrained.matching import partners
 from geoseg.models.pretrained.source import EncoderSource, Pretrained
 
+_LOG = logging.getLogger("geoseg.models")
 ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
@@ -89,10 +91,20 @@ def fit(encoder: Encoder, pretrained: Pretrained, bands: Sequence[str] | None) -
 def _check_licence(source: EncoderSource, accept: bool) -> None:
     """Raise ModelError for a licence with conditions that nobody has agreed to.
 
-    What states no licence passes: most of what the field calls ImageNet weights does not.
+    Weights that state no licence pass with a warning, but for the user's own files: most of what the field calls
+    ImageNet weights states none.
     """
     licence = licence_of(source.licence)
-    if licence.permissive or licence.identifier == UNKNOWN or accepted(source.reference, licence):
+    if licence.identifier == UNKNOWN:
+        if not Path(source.reference).is_file():
+            _LOG.warning(
+                "%s: found no licence of these weights (%s); who may use models made from them is not said: ask the "
+                "publisher",
+                source.reference,
+                source.source or "their publisher",
+            )
+        return
+    if licence.permissive or accepted(source.reference, licence):
         return
     if not accept:
         raise ModelError(

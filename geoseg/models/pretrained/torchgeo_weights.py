@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from geoseg.core.bands import common_name, dated
 from geoseg.errors import MissingExtraError, UnknownNameError
-from geoseg.models.hub import fetch
+from geoseg.models.hub.fetching import fetch, sum_in_name
 from geoseg.models.hub.licences import licence_of
 from geoseg.models.pretrained.source import RGB, UNKNOWN, Dtype, EncoderSource, Pretrained
 from geoseg.models.pretrained.swin import from_torchvision
@@ -76,8 +75,7 @@ def _described(name: str, weights: Any) -> EncoderSource:
 
 def _tensors(name: str, url: str) -> dict[str, Tensor]:
     """The tensors named as timm and smp name them; fetched into the cache, checked by the checksum."""
-    begins = re.search(r"-([0-9a-f]{8,64})\.\w+$", url)  # torch's convention: the checksum's first digits
-    found = read_tensors(fetch(url, sha256=begins[1] if begins else None))
+    found = read_tensors(fetch(url, named=sum_in_name(url)))
     return from_torchvision(found) if name.startswith("Swin") else found
 
 

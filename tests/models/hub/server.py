@@ -15,7 +15,8 @@ class File:
     """A file of the hub and its faults, each of which is used up one request after the other.
 
     `drops`: after how many bytes of an answer the connection breaks off. `statuses`: answered in place of the file.
-    `etag` None leaves the header out; `length` False the size. `claimed` is told as its size instead.
+    `etag` None leaves the header out; `length` False the size. `claimed` is told as its size instead. A part has at
+    most so many bytes as `most`, and `told_range` is told of it.
     """
 
     content: bytes
@@ -25,6 +26,8 @@ class File:
     ranges: bool = True
     length: bool = True
     claimed: int | None = None
+    most: int | None = None
+    told_range: str | None = None
     kind: str = "application/octet-stream"
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -98,14 +101,15 @@ class Answering(BaseHTTPRequestHandler):
 
     def send_file(self, file, body):
         start = self.first(file)
-        part = file.content[start:]
+        part = file.content[start:][: file.most if start else None]
         headers = {"Content-Type": file.kind, **file.headers}
         if file.length:
             headers["Content-Length"] = str(len(part) if file.claimed is None else file.claimed - start)
         if file.tag is not None:
             headers["ETag"] = file.tag
         if start:
-            headers["Content-Range"] = f"bytes {start}-{len(file.content) - 1}/{len(file.content)}"
+            told = f"bytes {start}-{start + len(part) - 1}/{len(file.content)}"
+            headers["Content-Range"] = told if file.told_range is None else file.told_range
         self.told(206 if start else 200, headers)
         if body:
             drop = file.drops.pop(0) if file.drops else len(part)

@@ -152,9 +152,72 @@ def test_other_licences_want_consent_before_anything_is_downloaded(hub, publish,
     assert pull(f"hf:{REPO}", accept_license=True).card.name == "toy-one-hot"
 
 
+def test_a_wrong_pin_leaves_what_the_hub_vouches_for(hub, publish, bundle, kept):
+    publish({"town.safetensors": bundle})
+    found = pull(f"hf:{REPO}")
+    before = kept()
+    with pytest.raises(ModelError, match=f"expected {'0' * 64}"):
+        pull(f"hf:{REPO}", sha256="0" * 64)
+    assert kept() == before
+    assert pull(f"hf:{REPO}", sha256=f"sha256:{found.sha256.upper()}") == found
+
+
+def test_the_stricter_of_the_hubs_and_the_cards_licence_counts(publish, tmp_path, kept):
+    content = write_toy_bundle(tmp_path / "a.safetensors", license="CC-BY-NC-4.0").read_bytes()
+    publish({"town.safetensors": content}, licence="mit")
+    for call in (pull, resolve):
+        with pytest.raises(ModelError, match=r"found the licence 'CC-BY-NC-4\.0'"):
+            call(f"hf:{REPO}")
+    assert not [name for name in kept() if name.startswith("bundles")]
+    found = pull(f"hf:{REPO}", accept_license=True)
+    assert (found.licence.identifier, found.licence.permissive) == ("CC-BY-NC-4.0", False)
+    assert resolve(f"hf:{REPO}") == found.path
+
+
+def test_a_hint_is_no_licence_where_the_hub_names_one(publish, tmp_path):
+    publish(smp_folder(tmp_path / "smp"), licence="agpl-3.0")
+    found = pull(f"hf:{REPO}", hints=BANDS, accept_license=True)
+    assert BANDS.license == "MIT"
+    assert (found.card.license, found.licence.identifier) == ("AGPL-3.0", "AGPL-3.0")
+
+
+def test_the_very_file_that_was_checked_is_imported(publish, tmp_path):
+    files = smp_folder(tmp_path / "smp")
+    tensors = {name: torch.full_like(t, 2) for name, t in safetensors.torch.load(files["model.safetensors"]).items()}
+    other = safetensors.torch.save(tensors)
+    torch.save({name: t + 1 for name, t in tensors.items()}, tmp_path / "x.bin")
+    publish({**files, "big-model.safetensors": other, "pytorch_model.bin": (tmp_path / "x.bin").read_bytes()})
+    sums = {}
+    for name in ("model.safetensors", "big-model.safetensors", "pytorch_model.bin"):
+        found = pull(f"hf:{REPO}:{name}", hints=BANDS)
+        sums[name] = float(next(iter(load_model(found.path).module.state_dict().values())).flatten()[0])
+    assert (sums["big-model.safetensors"], sums["pytorch_model.bin"]) == (2.0, 3.0)
+    assert sums["model.safetensors"] not in (2.0, 3.0)
+
+
+def test_a_pin_covers_all_parts_of_weights(hub, publish, tmp_path):
+    files = smp_folder(tmp_path / "smp")
+    tensors = safetensors.torch.load(files.pop("model.safetensors"))
+    names = sorted(tensors)
+    halves = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for shard, held in halves.items():
+        files[shard] = safetensors.torch.save({name: tensors[name] for name in held})
+    weight_map = {name: shard for shard, held in halves.items() for name in held}
+    index = json.dumps({"metadata": {}, "weight_map": weight_map}).encode()
+    files["model.safetensors.index.json"] = index
+    publish(files)
+    found = pull(f"hf:{REPO}", hints=BANDS)
+    listed = (*halves, "model.safetensors.index.json")
+    lines = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(listed))
+    assert found.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    assert pull(f"hf:{REPO}", hints=BANDS, sha256=found.sha256).path == found.path
+    with pytest.raises(ModelError, match=f"found the checksum {found.sha256}, expected"):
+        pull(f"hf:{REPO}", hints=BANDS, sha256=hashlib.sha256(index).hexdigest())
+
+
 def test_a_checksum_that_differs_removes_the_file(hub, publish, bundle, kept):
     publish({"town.safetensors": bundle})
-    with pytest.raises(ModelError, match=f"expected {'0' * 64}"):
+    with pytest.raises(ModelError, match=f"expected {'0' * 64}; nothing was downloaded"):
         pull(f"hf:{REPO}", sha256="0" * 64)
     assert not [name for name in kept() if "safetensors" in name or "/blobs/" in name]
     blob = hub.files[f"/blobs/{hashlib.sha256(bundle).hexdigest()}"]

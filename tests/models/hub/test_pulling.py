@@ -10,13 +10,16 @@ import subprocess
 import sys
 
 import pytest
+import safetensors.torch
 import torch
 
 from geoseg.errors import ModelError, OutputError, UnknownNameError
 from geoseg.models import export_mlm, load_model, resolve
+from geoseg.models.containers import write_card
 from geoseg.models.hub import cached, pull
 from geoseg.models.hub.pulling import copy_to
 from geoseg.models.importing import Hints
+from tests.models.containers.made import bare_file, toy_module
 from tests.toy import write_toy_bundle
 
 
@@ -111,8 +114,12 @@ def test_what_may_run_code_needs_a_checksum(hub):
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
 def test_a_file_that_is_no_model_leaves_no_model(hub, kept, content):
+    url = hub.put("/town.safetensors", content)
     with pytest.raises(ModelError):
-        pull(hub.put("/town.safetensors", content))
+        pull(url)
+    assert kept() == []
+    with pytest.raises(ModelError):
+        pull(url, sha256=hashlib.sha256(content).hexdigest())
     assert kinds(kept) == ["downloads", "index"]
     assert cached() == []
 
@@ -122,7 +129,82 @@ def test_a_damaged_bundle_leaves_no_model(put, hub, kept):
     hub.files["/town.safetensors"].content = hub.files["/town.safetensors"].content[:-1] + b"\xff"
     with pytest.raises(ModelError, match="the file is damaged"):
         pull(url)
+    assert kept() == []
+
+
+def test_a_server_that_mended_its_file_is_asked_again(put, hub):
+    url = put()
+    good, hub.files["/town.safetensors"].content = hub.files["/town.safetensors"].content, b"temporarily unavailable"
+    with pytest.raises(ModelError):
+        pull(url)
+    hub.files["/town.safetensors"].content = good
+    assert pull(url).path.read_bytes() == good
+
+
+def test_a_bundle_that_fails_a_check_is_not_kept(put, hub, tmp_path, kept):
+    url = put()
+    with safetensors.safe_open(tmp_path / "town.safetensors", "pt") as file:
+        tensors = {name: file.get_tensor(name) * float("nan") for name in file.keys()}  # noqa: SIM118
+        card = file.metadata()["geoseg.card"]
+    hub.files["/town.safetensors"].content = safetensors.torch.save(tensors, {"geoseg.card": card})
+    with pytest.raises(ModelError, match="fails the check 'weights'"):
+        pull(url)
+    assert kept() == []
+
+
+def carded(hub, tmp_path, container, **changes):
+    """Put a toy model in a container with its card inside on the hub: its address, file and checksum."""
+    module, card = toy_module(tmp_path / "toy.safetensors", **changes)
+    bare = bare_file(container, tmp_path, module, torch.zeros(1, 3, 64, 64))
+    path = tmp_path / f"town{bare.suffix}"
+    write_card(bare, card, path)
+    content = path.read_bytes()
+    return hub.put(f"/{path.name}", content), path, hashlib.sha256(content).hexdigest()
+
+
+def test_a_container_that_was_damaged_in_the_cache_is_made_again(hub, tmp_path):
+    url, path, checksum = carded(hub, tmp_path, "onnx")
+    found = pull(url, sha256=checksum)
+    assert found.path.read_bytes() == path.read_bytes()
+    write_card(path, found.card.model_copy(update={"description": "another"}), found.path)
+    assert resolve(url).read_bytes() == path.read_bytes()
+    write_card(path, found.card.model_copy(update={"description": "another"}), found.path)
+    assert pull(url).card == found.card
+
+
+def test_a_container_without_its_other_part_is_refused(hub, tmp_path, kept):
+    url, _, checksum = carded(hub, tmp_path, "openvino")
+    with pytest.raises(ModelError, match=r"\.bin"):
+        pull(url, sha256=checksum)
     assert kinds(kept) == ["downloads", "index"]
+
+
+def test_a_copy_has_all_parts(hub, tmp_path):
+    _, path, _ = carded(hub, tmp_path, "openvino")
+    item = {"type": "Feature", "id": "town", "properties": {"license": "MIT"}}
+    item["assets"] = {"model": {"href": f"./{path.name}", "roles": ["mlm:model"]}}
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    found = pull(str(tmp_path / "item.json"))
+    copy = copy_to(found, tmp_path / "copy.xml")
+    assert copy.with_suffix(".bin").read_bytes() == path.with_suffix(".bin").read_bytes()
+    assert load_model(copy).card == found.card
+    (tmp_path / "third.bin").touch()
+    with pytest.raises(OutputError, match=r"third\.bin: found a file"):
+        copy_to(found, tmp_path / "third.xml")
+    assert not (tmp_path / "third.xml").exists()
+
+
+@pytest.mark.parametrize("given", ["12345678", "", "x" * 64])
+def test_a_checksum_is_64_digits(put, hub, given):
+    url = put()
+    with pytest.raises(ModelError, match="64 hexadecimal digits"):
+        pull(url, sha256=given)
+    assert hub.asked == []
+
+
+def test_two_checksums_that_differ_are_told(put):
+    with pytest.raises(ModelError, match="leave the wrong one out"):
+        pull(f"{put()}#sha256={'0' * 64}", sha256="1" * 64)
 
 
 def test_a_model_that_was_damaged_in_the_cache_is_made_again(put):
@@ -160,6 +242,10 @@ def test_a_foreign_file_wants_the_facts_that_it_lacks(hub, kept, tmp_path):
     assert found.card.source == url
     assert load_model(found.path).card == found.card
     assert resolve(url) == found.path
+    with pytest.raises(ModelError):
+        pull(url, hints=Hints(**{**FACTS, "bands": ("red",)}))
+    assert resolve(url) == pull(url).path == found.path
+    assert pull(url).card == found.card
 
 
 FACTS = {
@@ -251,8 +337,21 @@ def test_an_item_on_this_machine_is_followed_to_its_model(tmp_path, offline, kep
     write_toy_bundle(bundle, classes=3)
     with pytest.raises(ModelError, match="as the item says"):
         pull(f"mlm:{tmp_path / 'item.json'}")
+    with pytest.raises(ModelError, match="as the item says"):
+        resolve(f"mlm:{tmp_path / 'item.json'}")
     export_mlm(bundle, tmp_path / "item.json")
+    assert resolve(f"mlm:{tmp_path / 'item.json'}").read_bytes() == bundle.read_bytes()
     assert len(pull(f"mlm:{tmp_path / 'item.json'}").card.classes.classes) == 3
+
+
+def test_an_item_on_this_machine_is_a_model_by_its_path(tmp_path):
+    bundle = write_toy_bundle(tmp_path / "town.safetensors")
+    export_mlm(bundle, tmp_path / "item.json")
+    told = []
+    for path in (tmp_path / "item.json", str(tmp_path / "item.json")):
+        assert resolve(path, told.append).read_bytes() == bundle.read_bytes()
+    assert len(told) == 1
+    assert load_model(tmp_path / "item.json").card.name == "toy-one-hot"
 
 
 @pytest.fixture
@@ -307,9 +406,78 @@ def test_an_item_without_a_model_is_told(hub, item, change, said):
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe"])
-def test_an_item_that_is_no_json_object_is_told(hub, content):
-    with pytest.raises(ModelError, match=r"expected a (JSON file|STAC item)"):
+def test_an_item_that_is_no_json_object_is_told(hub, content, kept):
+    with pytest.raises(ModelError, match=r"found no (readable )?STAC item"):
         pull(hub.put("/item.json", content))
+    assert kept() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"license": 5},
+        {"license": ["MIT"]},
+        {"gsd": "ten"},
+        {"gsd": -1},
+        {"mlm:input": [{"bands": 3}]},
+        {"mlm:input": 3},
+        {"mlm:output": [3]},
+        {"bands": [3]},
+    ],
+)
+def test_an_item_with_a_field_of_another_form_is_told(hub, item, change):
+    told = item()
+    told["properties"] |= change
+    with pytest.raises(ModelError, match="found a STAC item that is not valid"):
+        pull(hub.put("/item.json", json.dumps(told).encode()))
+
+
+@pytest.mark.parametrize("links", [["a"], [{"rel": "self"}], 3])
+def test_an_item_with_links_of_another_form_is_told(hub, item, links):
+    with pytest.raises(ModelError, match="links"):
+        pull(hub.put("/item.json", json.dumps({**item(), "links": links}).encode()))
+
+
+@pytest.mark.parametrize("asset", [5, {"href": 5}, {"href": "x", "roles": 5}, {"href": "x", "roles": [5]}])
+def test_an_item_with_an_asset_of_another_form_is_told(hub, item, asset):
+    with pytest.raises(ModelError, match=r"assets\.model"):
+        pull(hub.put("/item.json", json.dumps({**item(), "assets": {"model": asset}}).encode()))
+
+
+@pytest.mark.parametrize("wrong", ["1220" + "A" * 64, "1340" + "0" * 128, "1220" + "a" * 64])
+@pytest.mark.parametrize("local", [True, False])
+def test_the_checksum_in_an_item_counts_for_geosegs_own_models(hub, put, item, tmp_path, wrong, local, kept):
+    told, place = item(), tmp_path / "item.json"
+    told["assets"]["model"]["file:checksum"] = wrong
+    place.write_text(json.dumps(told))
+    put()
+    with pytest.raises(ModelError, match="found the checksum"):
+        pull(str(place) if local else hub.put("/item.json", place.read_bytes()))
+    assert not [name for name in kept() if name.endswith(".safetensors")]
+
+
+@pytest.mark.parametrize("odd", ["md5:00", "1220", "1220" + "0" * 63, 5, ""])
+def test_a_checksum_in_an_item_that_cannot_be_read_is_refused(hub, item, odd):
+    told = item()
+    told["assets"]["model"]["file:checksum"] = odd
+    with pytest.raises(ModelError, match="expected a multihash"):
+        pull(hub.put("/item.json", json.dumps(told).encode()))
+
+
+@pytest.mark.parametrize("function", ["sha256", "sha512"])
+def test_multihashes_are_read_in_any_case(hub, put, item, function):
+    put()
+    told = item()
+    digits = hashlib.new(function, hub.files["/town.safetensors"].content).hexdigest()
+    told["assets"]["model"]["file:checksum"] = {"sha256": "1220", "sha512": "1340"}[function] + digits.upper()
+    assert pull(hub.put("/item.json", json.dumps(told).encode())).card.name == "toy-one-hot"
+
+
+def test_a_card_inside_an_item_may_be_stricter_than_the_item(hub, item):
+    told = item()
+    told["properties"]["geoseg:card"]["license"] = "CC-BY-NC-4.0"
+    with pytest.raises(ModelError, match=r"found the licence 'CC-BY-NC-4\.0'"):
+        pull(hub.put("/item.json", json.dumps(told).encode()))
 
 
 def test_the_hub_costs_nothing_where_it_is_not_asked():

@@ -9,7 +9,19 @@ from geoseg.models.hub.references import parse
 
 
 @pytest.mark.parametrize(
-    "text", ["buildings", "town.safetensors", "a/b:c", r"C:\models\town.pt", "C:/x.pt", "", "a\0b"]
+    "text",
+    [
+        "buildings",
+        "town.safetensors",
+        "a/b:c",
+        r"C:\models\town.pt",
+        "C:/x.pt",
+        r"C:\x",
+        "C:x",
+        r"d:\item.json",
+        "",
+        "a\0b",
+    ],
 )
 def test_words_and_paths_are_no_references(text):
     assert parse(text) is None
@@ -19,7 +31,7 @@ def test_words_and_paths_are_no_references(text):
     ("text", "scheme", "rest", "sha256"),
     [
         ("https://host/a.safetensors", "https", "//host/a.safetensors", None),
-        ("HTTPS://host/a.pth#sha256=ABC", "https", "//host/a.pth", "abc"),
+        ("HTTPS://host/a.pth#sha256=" + "AB" * 32, "https", "//host/a.pth", "ab" * 32),
         ("https://host/a.pth?x=1#other", "https", "//host/a.pth?x=1#other", None),
         ("hf:owner/repo@main:a.pth", "hf", "owner/repo@main:a.pth", None),
         ("hf://owner/repo", "hf", "owner/repo", None),
@@ -32,6 +44,14 @@ def test_references_are_read(text, scheme, rest, sha256):
     found = parse(text)
     assert (found.scheme, found.rest, found.sha256) == (scheme, rest, sha256)
     assert parse(found.text) == type(found)(scheme, rest)
+
+
+@pytest.mark.parametrize(
+    "carried", ["sha256=zz12", "sha256=" + "a" * 63 + "g", "sha256=", "SHA256=12345678", "sha256", "sha512=ab", "md5=0"]
+)
+def test_a_checksum_that_is_none_is_refused(carried):
+    with pytest.raises(ModelError, match="expected #sha256= and 64 hexadecimal digits"):
+        parse(f"https://host/a.onnx#{carried}")
 
 
 def test_only_items_on_this_machine_are_local():

@@ -56,6 +56,19 @@ def test_smps_weights_are_found_by_the_encoder_and_fetched_once(resnet, hub):
     assert card_facts("imagenet", RGB, network)["mean"] == (0.6, 0.5, 0.4)
 
 
+def test_weights_that_state_no_licence_are_told(resnet, hub, caplog, tmp_path):
+    place = f"/{SMP['repo_id']}/resolve/{SMP['revision']}/config.json"
+    network = create_model("unet", encoder="resnet18", in_channels=3, classes=2)
+    (tmp_path / "own.safetensors").write_bytes(save(resnet))
+    load_encoder(network, str(tmp_path / "own.safetensors"), RGB)
+    assert caplog.records == []
+    hub.put(place, b"{}")
+    assert load_encoder(network, "imagenet", RGB).licence == "unknown"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "found no licence of these weights" in caplog.text
+    assert SMP["repo_id"] in caplog.text
+
+
 def test_the_resnet_of_a_detector_has_the_same_weights(resnet):
     network = create_model("mask-rcnn", encoder="resnet18", in_channels=3, classes=1)
     load_encoder(network, "imagenet", RGB)

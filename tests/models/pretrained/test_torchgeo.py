@@ -109,8 +109,8 @@ def test_a_member_is_fetched_by_its_checksum_and_fitted_by_the_names_of_bands(tm
     torch.save(tensors, tmp_path / "weights.pth")
     asked = []
 
-    def fetch(url, *, sha256=None):
-        asked.append((url.rpartition("/")[2], sha256))
+    def fetch(url, *, named=None):
+        asked.append((url.rpartition("/")[2], named))
         return tmp_path / "weights.pth"
 
     monkeypatch.setattr(torchgeo_weights, "fetch", fetch)
