@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import shapely
@@ -36,7 +36,7 @@ class Gathering:
         """Learn objects into `naming`; with `whole_groups` a group of components that are no object is one feature."""
         self._naming, self._ground, self._whole_groups = naming, ground, whole_groups
         self._seen = np.empty((0, _FIELDS), np.int64)
-        self._held: RingBatch = join([])  # groups that ended, with parts of objects that go on
+        self._held: list[_Keyed] = []  # groups that ended, with parts of objects that go on
         self._open: list[RawPolygons] = []  # drawn parts, of whose objects others are to come
 
     def learn(self) -> None:
@@ -56,38 +56,40 @@ class Gathering:
         `batches` are those that ended there since the last call.
         """
         last = _END if until is None else until
-        regular, odd = [], [self._held]
+        regular: list[_Keyed] = []
         for batch in batches:
-            sound = ~self._keys(batch)[:, 3].astype(np.bool_)
-            regular.append(batch if sound.all() else batch.take(sound))
-            odd += [] if sound.all() else [batch.take(~sound)]
-        self._held = join([batch for batch in odd if len(batch)])
+            keys = self._keys(batch)
+            odd = keys[:, 3].astype(np.bool_)
+            regular.append(_Keyed(batch, keys) if not odd.any() else _Keyed(batch, keys).take(~odd))
+            if odd.any():
+                self._held.append(_Keyed(batch, keys).take(odd))
         ready = self._ready(last)
-        for batch in regular:
-            if not len(ready) or not len(batch):
-                yield batch
+        for one in regular:
+            if not len(ready.keys) or not len(one.keys):
+                yield one.batch
                 continue
-            before = _not_after(self._keys(ready), self._keys(batch)[-1])
-            yield self._sorted(join([batch, ready.take(before)]))
+            before = _not_after(ready.keys, one.keys[-1])
+            yield _Keyed.joined([one, ready.take(before)]).in_order()
             ready = ready.take(~before)
-        if len(ready):
-            yield self._sorted(ready)
+        if len(ready.keys):
+            yield ready.in_order()
 
-    def _ready(self, last: int) -> RingBatch:
-        if not len(self._held):
-            return self._held
-        ended = self._keys(self._held)[:, 0] <= last
-        ready, self._held = self._held.take(ended), self._held.take(~ended)
-        return ready
-
-    def _sorted(self, batch: RingBatch) -> RingBatch:
-        keys = self._keys(batch)
-        order = np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))
-        return batch.reordered(order)
+    def _ready(self, last: int) -> _Keyed:
+        """Take those from the held groups of which all is known up to a row; the rest stays as it lies."""
+        ready, held = list[_Keyed](), list[_Keyed]()
+        for one in self._held:
+            ended = one.keys[:, 0] <= last
+            if ended.any():
+                ready.append(one.take(ended))
+            if not ended.all():
+                held.append(one if not ended.any() else one.take(~ended))
+        self._held = held
+        return _Keyed.joined(ready)
 
     def _keys(self, batch: RingBatch) -> NDArray[np.int64]:
         """What groups are ordered by, (component, 4).
 
+        It is the same whenever it is asked for once their objects have begun.
         That is the last row and the first pixel of all of their objects, and their own first pixel; then whether one of
         the first two is another than the group's own.
         """
@@ -176,6 +178,26 @@ class Gathering:
             return
         self._naming.keep(~ended)
         self._seen = self._seen[~ended]
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyed:
+    """Groups of components, and what they are ordered by (component, 4)."""
+
+    batch: RingBatch
+    keys: NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, parts: list[_Keyed]) -> _Keyed:
+        keys = [np.empty((0, 4), np.int64), *(part.keys for part in parts)]
+        return cls(join([part.batch for part in parts if len(part.batch)]), np.concatenate(keys))
+
+    def take(self, which: NDArray[np.bool_]) -> _Keyed:
+        return _Keyed(self.batch.take(which), self.keys[which])
+
+    def in_order(self) -> RingBatch:
+        keys = self.keys
+        return self.batch.reordered(np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0])))
 
 
 def _not_after(keys: NDArray[np.int64], key: NDArray[np.int64]) -> NDArray[np.bool_]:
