@@ -191,7 +191,7 @@ def pull(
 @models.command("import")
 @click.argument("source", metavar="FILE|FOLDER")
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The model to write; an older one is replaced.")
-@click.option("--sha256", metavar="DIGITS", help="The checksum that FILE is to have.")
+@click.option("--sha256", metavar="DIGITS", help="The checksum that the file of weights is to have.")
 @fact_options
 @json_option
 @examples(
@@ -218,7 +218,7 @@ def import_(source: str, output: str, sha256: str | None, as_json: bool, **flags
 
     path = Path(source)
     found = detect(path)
-    checksum = check_sum(path, sha256 or "") if sha256 or path.is_file() else None
+    checksum = check_sum(path, sha256)
     card = import_model(path, Path(output), hints_from(flags))
     report = {"found": found, "source_sha256": checksum, "path": output, "card": card.model_dump(mode="json")}
     if as_json:

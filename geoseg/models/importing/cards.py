@@ -5,10 +5,11 @@ from __future__ import annotations
 import colorsys
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from geoseg.core.card import ModelCard
 from geoseg.core.classes import ClassInfo, ClassSet
@@ -166,17 +167,25 @@ def _dtype(value_range: Sequence[float]) -> str:
 
 
 def hints_of(values: Mapping[str, Any], where: str) -> Hints:
-    """Hints from JSON-able values such as those of a card. Raises ModelError for a fact that cards do not have."""
+    """Hints from JSON-able values such as those of a card.
+
+    Raises ModelError for a fact that cards do not have, and for one of another type than theirs.
+    """
     known = dict(values)
     known.pop("card_version", None)
     unknown = sorted(known.keys() - set(Hints.__slots__))
     if unknown:
         raise ModelError(f"{where}: found {', '.join(unknown)}; expected facts of a card: {', '.join(Hints.__slots__)}")
-    classes = known.get("classes")
     try:
-        if isinstance(classes, Mapping):
-            known["classes"] = ClassSet.model_validate(classes)
+        return _hints().validate_python(known)
     except ValidationError as error:
-        raise ModelError(f"{where}: found classes that are not valid: {error.errors()[0]['msg']}") from error
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
-    return Hints(**plain)
+        fault = error.errors()[0]
+        raise ModelError(
+            f"{where}: found {'.'.join(map(str, fault['loc']))} {str(fault['input'])[:80]!r}; expected a card's fact: "
+            f"{fault['msg']}"
+        ) from error
+
+
+@cache
+def _hints() -> TypeAdapter[Hints]:
+    return TypeAdapter(Hints)

@@ -24,7 +24,7 @@ def read_checkpoint(path: Path, hints: Hints) -> Found:
 
 def read_safetensors(path: Path, hints: Hints) -> Found:
     """What a safetensors file without a card holds. Raises ModelError."""
-    return found_in(tensors.unwrapped(path, tensors.read_safetensors(path)), Form.SAFETENSORS, hints)
+    return found_in(tensors.unwrapped(path, read_weights(path)), Form.SAFETENSORS, hints)
 
 
 def read_bundle(path: Path, hints: Hints) -> Found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,8 @@ from types import MappingProxyType
 
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
+from geoseg.models.digest import sha256_of
+from geoseg.models.hub.checksums import sha256_digits
 from geoseg.models.importing import checkpoints, folders, graphs, items, scripts
 from geoseg.models.importing.cards import card_of
 from geoseg.models.importing.detection import KNOWN, Form, form_of
@@ -63,16 +64,31 @@ def _read(path: Path, form: Form, hints: Hints) -> Found:
     return _READERS[form](path, hints)
 
 
-def check_sum(path: Path, expected: str) -> str:
-    """The SHA-256 of the file at `path`, in hexadecimal. Raises ModelError unless it is the `expected` one."""
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
-    if expected and found != expected.lower():
-        raise ModelError(f"{path}: found the checksum {found}, expected {expected}; fetch the file again")
+def check_sum(path: Path, expected: str | None = None) -> str | None:
+    """The SHA-256 of the file of weights that `path` stands for, in hexadecimal; None where they are in several files.
+
+    A folder stands for the file of weights in it, a STAC item for the one that it names. Raises ModelError unless it is
+    the `expected` one, for which one file is needed.
+    """
+    files = weights_of(path)
+    if len(files) != 1:
+        if expected:
+            raise ModelError(
+                f"{path}: found {len(files)} files of weights; expected one, which has a checksum: leave --sha256 out"
+            )
+        return None
+    found = sha256_of(files[0])
+    if expected and found != sha256_digits(expected, str(path)):
+        raise ModelError(f"{files[0]}: found the checksum {found}, expected {expected}; fetch the file again")
     return found
+
+
+def weights_of(path: Path) -> tuple[Path, ...]:
+    """The files of weights that are read when `path` is imported. Raises ModelError as `import_model` does."""
+    form = form_of(path)
+    if form == Form.STAC:
+        return (items.weights_of(path),)
+    return folders.files_of(path) if form in (Form.SMP, Form.TRANSFORMERS) else (path,)
 
 
 _READERS: Mapping[Form, Reader] = MappingProxyType(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
 from geoseg.errors import ModelError
+from geoseg.models.containers import onnx_file
+from geoseg.models.containers.archive import archive_kind
+from geoseg.models.containers.wire import is_onnx
 from geoseg.models.header import CARD_KEY
 
 LARGEST_JSON = 64 * 2**20
@@ -45,9 +47,6 @@ _STRANGERS = {
     b"<?xml": "an XML file (OpenVINO's graphs need no import)",
     b"\x1f\x8b": "a gzip archive: unpack it first",
 }
-_ONNX_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}  # ModelProto: field, wire
-_ONNX_GRAPH = 7
-_ONNX_PROPERTIES = 14
 
 
 def detect(path: str | Path) -> str:
@@ -71,7 +70,7 @@ def form_of(path: Path) -> Form:
             f"{path}: cannot be read ({error}); expected {KNOWN}; check the path, or fetch it again"
         ) from (error)
     beside = path.with_name("config.json")
-    if found == Form.SAFETENSORS and beside.is_file():
+    if found in (Form.SAFETENSORS, Form.CHECKPOINT) and beside.is_file():
         return _form_of_config(beside) or found
     return found
 
@@ -104,19 +103,17 @@ def _form_of_file(path: Path, start: bytes, file: IO[bytes]) -> Form:
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return _form_of_json(path)
     if start.startswith(b"\x08"):
-        return _form_of_onnx(path, file)
+        return _form_of_onnx(path, start)
     raise ModelError(f"{path}: found a file of an unknown kind (it starts with {start[:8]!r}); expected {KNOWN}")
 
 
 def _form_of_archive(path: Path, file: IO[bytes]) -> Form:
+    kind = archive_kind(path)
+    if kind is not None:
+        return Form.TORCHSCRIPT if kind == "torchscript" else Form.PT2
     with zipfile.ZipFile(file) as archive:
-        names = {name.partition("/")[2] for name in archive.namelist()} | set(archive.namelist())
-    if any(name.startswith("code/") for name in names) and "data.pkl" in names:
-        return Form.TORCHSCRIPT
-    if {"archive_format", "serialized_exported_program.json"} & names:
-        return Form.PT2
-    if "data.pkl" in names:
-        return Form.CHECKPOINT
+        if any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist()):
+            return Form.CHECKPOINT
     raise ModelError(f"{path}: found a zip archive that is no model of torch; expected {KNOWN}; unpack it first")
 
 
@@ -142,44 +139,13 @@ def _form_of_json(path: Path) -> Form:
     )
 
 
-def _form_of_onnx(path: Path, file: IO[bytes]) -> Form:
-    fields = list(_protobuf_fields(path, file))
-    if _ONNX_GRAPH not in [field for field, _ in fields]:
-        raise ModelError(f"{path}: found no graph in what looks like an ONNX file; it is damaged: fetch it again")
-    deepness = any(field == _ONNX_PROPERTIES and b"model_type" in content for field, content in fields)
-    return Form.DEEPNESS if deepness else Form.ONNX
-
-
-def _protobuf_fields(path: Path, file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Each top-level field of an ONNX model with its first bytes; the large ones are passed over unread."""
-    size = file.seek(0, 2)
-    file.seek(0)
-    while file.tell() < size:
-        tag = _varint(path, file)
-        field, wire = tag >> 3, tag & 7
-        if _ONNX_FIELDS.get(field) != wire:
-            raise ModelError(f"{path}: found a file of an unknown kind, or a damaged ONNX file; expected {KNOWN}")
-        length = _varint(path, file)
-        if wire == 0:
-            yield field, b""
-            continue
-        end = file.tell() + length
-        if end > size:
-            raise ModelError(f"{path}: found an ONNX file that ends too early: it is damaged; fetch it again")
-        yield field, file.read(min(length, 64))
-        file.seek(end)
-
-
-def _varint(path: Path, file: IO[bytes]) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            break
-        value |= (byte[0] & 127) << shift
-        if byte[0] < 128:
-            return value
-    raise ModelError(f"{path}: found an ONNX file that ends too early: it is damaged; fetch it again")
+def _form_of_onnx(path: Path, start: bytes) -> Form:
+    if not is_onnx(path, start):
+        raise ModelError(
+            f"{path}: found a file of an unknown kind, or an ONNX file that ends too early or holds no graph; "
+            f"expected {KNOWN}; fetch it again"
+        )
+    return Form.DEEPNESS if "model_type" in onnx_file.metadata(path) else Form.ONNX
 
 
 def _form_of_folder(folder: Path) -> Form:

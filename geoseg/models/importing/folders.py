@@ -39,7 +39,7 @@ def read_smp(path: Path, hints: Hints) -> Found:
     return Found(
         Form.SMP,
         facts,
-        weights=tensors.unwrapped(folder, _weights(folder)),
+        weights=tensors.unwrapped(path, _weights(path)),
         in_channels=_count(folder, config, "in_channels", 3),
         channels=_count(folder, config, "classes", 1),
     )
@@ -63,9 +63,9 @@ def read_transformers(path: Path, hints: Hints) -> Found:
     )
     labels = len(config.get("id2label") or ()) or None
     plain = {**plain_config(config), **({"num_labels": labels} if labels else {})}
-    weights, misfits = own_names(kind, plain, _weights(folder))
+    weights, misfits = own_names(kind, plain, _weights(path))
     if misfits:
-        raise ModelError(f"{folder}: the weights do not fit config.json: tensors {misfits}; fetch both files again")
+        raise ModelError(f"{path}: the weights do not fit config.json: tensors {misfits}; fetch both files again")
     bands = int(config.get("num_channels") or (config.get("backbone_config") or {}).get("num_channels") or 3)
     return Found(
         Form.TRANSFORMERS,
@@ -80,16 +80,23 @@ def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _weights(folder: Path) -> dict[str, Tensor]:
-    """The tensors in a folder: safetensors, whole or in parts, or else a torch checkpoint."""
+def _weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of the file that was named, or those in a folder."""
     found: dict[str, Tensor] = {}
-    for part in _files(folder):
-        read = tensors.read_checkpoint if part.suffix == ".bin" else tensors.read_safetensors
-        found.update(read(part))
+    for part in files_of(path):
+        found.update(tensors.read_tensors(part))
     return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files of weights that `path` stands for: the file itself, or those in the folder, whole or in parts.
+
+    Raises ModelError for a folder without weights, and for parts outside of it.
+    """
+    return (path,) if path.is_file() else tuple(_inside(path))
+
+
+def _inside(folder: Path) -> Iterator[Path]:
     index = folder / "model.safetensors.index.json"
     whole = [folder / "model.safetensors", folder / "pytorch_model.bin"]
     if index.is_file():

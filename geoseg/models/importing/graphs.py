@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,7 @@ def _found(path: Path, hints: Hints, what: str, told: Mapping[str, str]) -> Foun
         else:
             cut = last
     size = given[2] if given[2] == given[3] else None
-    facts = Hints(activation=final, tile_size=size, overlap=_overlap(told, size), divisor=1 if size else None)
+    facts = Hints(activation=final, tile_size=size, overlap=_overlap(path, told, size), divisor=1 if size else None)
     return Found(
         what,
         facts.over(deepness),
@@ -151,33 +152,32 @@ def _over_channels(model: Any, node: Any) -> bool:
 def _facts(path: Path, told: Mapping[str, str], given: list[int | None]) -> Hints:
     """What the metadata says, in the card's words."""
     count = given[1] or 3
-    resolution = _value(path, told, "resolution")
-    size = _value(path, told, "tiles_size", "tile_size")
-    mean, std = (_value(path, told, f"standardization_{what}") for what in ("mean", "std"))
+    resolution = _number(path, told, "resolution")
+    size = _number(path, told, "tiles_size", "tile_size")
+    mean, std = (_numbers(path, told, f"standardization_{what}") for what in ("mean", "std"))
     names = _names(path, told)
-    threshold = _value(path, told, "seg_thresh")
     return Hints(
-        resolution=None if resolution is None else float(resolution) / _PERCENT,
+        resolution=None if resolution is None else resolution / _PERCENT,
         value_range=(0.0, 255.0),
-        mean=(0.0,) * count if mean is None else tuple(map(float, mean)),
-        std=(1.0,) * count if std is None else tuple(map(float, std)),
+        mean=(0.0,) * count if mean is None else mean,
+        std=(1.0,) * count if std is None else std,
         classes=names,
-        threshold=_threshold(threshold, names),
+        threshold=_threshold(_number(path, told, "seg_thresh"), names),
         tile_size=None if size is None else int(size),
     )
 
 
-def _threshold(value: Any, names: tuple[str, ...] | None) -> float | None:
+def _threshold(value: float | None, names: tuple[str, ...] | None) -> float | None:
     """The threshold where it means the same: Deepness drops lower scores before it takes the best class."""
-    if value is None or not names or "background" not in names or not 0 < float(value) < 1:
+    if value is None or not names or "background" not in names or not 0 < value < 1:
         return None
-    return float(value) if len(names) <= 2 or float(value) >= _SURE else None
+    return value if len(names) <= 2 or value >= _SURE else None
 
 
-def _overlap(told: Mapping[str, str], size: int | None) -> int | None:
+def _overlap(path: Path, told: Mapping[str, str], size: int | None) -> int | None:
     """The overlap in pixels, at most half a tile."""
-    tile = size or int(float(told.get("tiles_size") or told.get("tile_size") or 0))
-    percent = float(told.get("tiles_overlap") or 0)
+    tile = size or int(_number(path, told, "tiles_size", "tile_size") or 0)
+    percent = _number(path, told, "tiles_overlap") or 0.0
     return min(round(tile * percent / _PERCENT), tile // 2) if tile and percent else None
 
 
@@ -188,12 +188,36 @@ def _names(path: Path, told: Mapping[str, str]) -> tuple[str, ...] | None:
         return None
     try:
         numbered = {int(key): str(value) for key, value in found.items()}
-    except (AttributeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{path}: found class_names {str(found)[:80]!r}; expected a name for each number") from error
     if sorted(numbered) != list(range(len(numbered))):
         raise ModelError(f"{path}: found class_names with the numbers {sorted(numbered)}; expected 0, 1, 2 and so on")
     names = [numbered[i] for i in sorted(numbered)]
     return tuple("background" if n.strip("_").lower() == "background" else n for n in names)
+
+
+def _number(path: Path, told: Mapping[str, str], *keys: str) -> float | None:
+    """The number under the first key that is there, or None. Raises ModelError for anything else."""
+    found = _value(path, told, *keys)
+    return None if found is None else _finite(path, keys[0], found)
+
+
+def _numbers(path: Path, told: Mapping[str, str], key: str) -> tuple[float, ...] | None:
+    """The numbers, one for each band, or None. Raises ModelError for anything else."""
+    found = _value(path, told, key)
+    if found is not None and not isinstance(found, (list, tuple)):
+        raise ModelError(f"{path}: found {key} {str(found)[:80]!r} in its metadata; expected a list of numbers")
+    return None if found is None else tuple(_finite(path, key, value) for value in found)
+
+
+def _finite(path: Path, key: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ModelError(f"{path}: found {key} {str(value)[:80]!r} in its metadata; expected a number")
+    return number
 
 
 def _value(path: Path, told: Mapping[str, str], *keys: str) -> Any:

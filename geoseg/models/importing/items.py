@@ -5,7 +5,6 @@ https://github.com/stac-extensions/mlm, versions 1.0 to 1.5.
 
 from __future__ import annotations
 
-import hashlib
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Any
 from geoseg.core.bands import common_name
 from geoseg.core.classes import ClassInfo, ClassSet
 from geoseg.errors import ModelError
+from geoseg.models.hub.checksums import multihash
+from geoseg.models.hub.stac import check_item, model_asset
 from geoseg.models.importing.cards import class_set, hints_of, slug
 from geoseg.models.importing.detection import read_object
 from geoseg.models.importing.facts import Hints
 
-ROLE = "mlm:model"
 _RANGES = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0), "int16": (-32768.0, 32767.0)}
-_HASHES = {"1220": "sha256", "1340": "sha512"}  # multihash: the function, then the length of the digest
 _CARD = "geoseg:card"
 
 
@@ -29,39 +28,44 @@ def read_item(path: Path, hints: Hints) -> tuple[Path, Hints]:
 
     Raises ModelError: not one model among the assets, an address on the web, a missing file, another checksum.
     """
-    item = read_object(path)
-    properties, asset = item["properties"], model_asset(path, item)
-    weights = _file(path, str(asset["href"]))
-    _check(path, weights, asset.get("file:checksum"))
+    item, asset, weights = _read(path)
+    properties, recorded = item["properties"], multihash(asset.get("file:checksum"), str(path))
+    if recorded is not None:
+        recorded.check(weights, str(path))
     if isinstance(properties.get(_CARD), Mapping):
         return weights, hints_of(properties[_CARD], str(path))
     given, answer = (_only(path, properties.get(f"mlm:{what}"), what) for what in ("input", "output"))
     described = _described(item, asset)
-    facts = Hints(
-        name=slug(str(properties.get("mlm:name") or item.get("id") or path.stem)),
-        description=properties.get("description") or properties.get("title"),
-        bands=_bands(given, described),
-        resolution=_resolution(properties, described),
-        classes=_classes(path, answer),
-        activation=_activation(answer),
-        tile_size=_tile(given),
-        license=properties.get("license"),
-        source=next((k["href"] for k in item.get("links") or () if k.get("rel") in ("self", "cite-as", "about")), None),
-    )
-    return weights, facts.over(_values(given, described, hints))
+    said = {
+        "name": slug(str(properties.get("mlm:name") or item.get("id") or path.stem)),
+        "description": properties.get("description") or properties.get("title"),
+        "bands": _bands(given, described),
+        "resolution": _resolution(properties, described),
+        "classes": _classes(path, answer),
+        "activation": _activation(answer),
+        "tile_size": _tile(given),
+        "license": properties.get("license"),
+        "source": _source(item),
+    }
+    return weights, hints_of(said, str(path)).over(_values(_names(given), given, described, hints))
 
 
-def model_asset(path: Path, item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The asset with the weights: the one whose roles name the model. Raises ModelError unless there is one."""
-    assets = item.get("assets")
-    listed = dict(assets) if isinstance(assets, Mapping) else {}
-    models = [a for a in listed.values() if isinstance(a, Mapping) and ROLE in (a.get("roles") or ()) and "href" in a]
-    if len(models) != 1:
-        raise ModelError(
-            f"{path}: found {len(models)} assets with the role {ROLE!r} ({', '.join(listed) or 'none'}); expected one"
-        )
-    found: Mapping[str, Any] = models[0]
-    return found
+def weights_of(path: Path) -> Path:
+    """The file of weights that an item names. Raises ModelError as `read_item` does; its checksum is not compared."""
+    return _read(path)[2]
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any], Path]:
+    """The item, its asset with the model, and the file that this names."""
+    item = check_item(read_object(path), str(path))
+    asset = model_asset(str(path), item["assets"])
+    return item, asset, _file(path, asset["href"])
+
+
+def _source(item: Mapping[str, Any]) -> str | None:
+    """The address of the first link to the item itself, or to what describes the model."""
+    links = item.get("links") or ()
+    return next((link["href"] for link in links if link.get("rel") in ("self", "cite-as", "about")), None)
 
 
 def _file(path: Path, href: str) -> Path:
@@ -75,28 +79,11 @@ def _file(path: Path, href: str) -> Path:
     return file
 
 
-def _check(path: Path, weights: Path, recorded: Any) -> None:
-    """Raise ModelError when a checksum is recorded and the file has another."""
-    if recorded is None:
-        return
-    text = str(recorded).lower()
-    function = _HASHES.get(text[:4])
-    if function is None:
-        raise ModelError(
-            f"{path}: found the checksum {text[:16]}...; expected a multihash of SHA-256 or SHA-512 (1220, 1340)"
-        )
-    with weights.open("rb") as file:
-        found = hashlib.file_digest(file, function).hexdigest()
-    if found != text[4:]:
-        raise ModelError(
-            f"{weights}: found the checksum {found}, expected {text[4:]}, as {path.name} says; fetch the file again"
-        )
-
-
 def _only(path: Path, listed: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(listed, Sequence) or len(listed) != 1 or not isinstance(listed[0], Mapping):
-        count = len(listed) if isinstance(listed, Sequence) else 0
-        raise ModelError(f"{path}: found {count} descriptions under mlm:{what}; expected one: such models are run")
+    if not listed or len(listed) != 1:
+        raise ModelError(
+            f"{path}: found {len(listed or ())} descriptions under mlm:{what}; expected one: such models are run"
+        )
     found: Mapping[str, Any] = listed[0]
     return found
 
@@ -107,7 +94,7 @@ def _described(item: Mapping[str, Any], asset: Mapping[str, Any]) -> dict[str, M
     for holder in (item["properties"], asset):
         for key in ("bands", "eo:bands", "raster:bands"):
             for band in holder.get(key) or ():
-                if isinstance(band, Mapping) and "name" in band:
+                if "name" in band:
                     found.setdefault(str(band["name"]), {}).update(band)
     return dict(found)
 
@@ -122,25 +109,25 @@ def _bands(given: Mapping[str, Any], described: Mapping[str, Mapping[str, Any]])
     for name in _names(given):
         about = described.get(name, {})
         said = about.get("eo:common_name") or about.get("common_name")
-        names.append(common_name(said) or common_name(name) or name)
+        names.append(common_name(said if isinstance(said, str) else None) or common_name(name) or name)
     return tuple(names) or None
 
 
-def _resolution(properties: Mapping[str, Any], described: Mapping[str, Mapping[str, Any]]) -> float | None:
+def _resolution(properties: Mapping[str, Any], described: Mapping[str, Mapping[str, Any]]) -> Any:
     """Metres a pixel: that of the item, or the one that all bands share."""
-    said = {b.get("gsd", b.get("spatial_resolution", b.get("raster:spatial_resolution"))) for b in described.values()}
-    found = properties.get("gsd") or (said.pop() if len(said) == 1 else None)
-    return float(found) if found else None
+    said = [b.get("gsd", b.get("spatial_resolution", b.get("raster:spatial_resolution"))) for b in described.values()]
+    return properties.get("gsd") or (said[0] if said and said.count(said[0]) == len(said) else None)
 
 
-def _values(given: Mapping[str, Any], described: Mapping[str, Mapping[str, Any]], hints: Hints) -> Hints:
+def _values(
+    names: list[str], given: Mapping[str, Any], described: Mapping[str, Mapping[str, Any]], hints: Hints
+) -> Hints:
     """Value range, mean and standard deviation, where the scaling is linear and the range is known."""
-    names = _names(given)
     scaling = _scaling(given, len(names))
     types = {str(described.get(name, {}).get("data_type")) for name in names}
     dtype = types.pop() if len(types) == 1 else None
     limits = hints.value_range or _RANGES.get(dtype or "")
-    if scaling is None or limits is None:
+    if scaling is None or limits is None or limits[0] == limits[1]:
         return Hints(value_range=limits)
     low, high = limits
     return Hints(
@@ -155,20 +142,22 @@ def _scaling(given: Mapping[str, Any], count: int) -> list[tuple[float, float]] 
     """What is taken off and what is divided by, for each band; None where that is not all that happens."""
     told = given.get("value_scaling")
     if told is None and given.get("norm_type"):  # before version 1.3
-        told = [{**s, "type": given["norm_type"]} for s in given.get("statistics") or ()]
+        said = given.get("statistics")
+        listed = said if isinstance(said, list) else []
+        told = [{**s, "type": given["norm_type"]} for s in listed if isinstance(s, Mapping)]
     if told is None:
         return None if given.get("pre_processing_function") else [(0.0, 1.0)] * count
-    listed = [told] if isinstance(told, Mapping) else list(told)
+    listed = told if isinstance(told, list) else [told]
     linear = [_linear(entry) for entry in (listed * count if len(listed) == 1 else listed)]
     known = [entry for entry in linear if entry is not None]
     return known if len(known) == count and not given.get("pre_processing_function") else None
 
 
 def _linear(entry: Any) -> tuple[float, float] | None:
-    kind = entry.get("type") if isinstance(entry, Mapping) else None
+    if entry is None or (isinstance(entry, Mapping) and entry.get("type") is None):
+        return 0.0, 1.0
     try:
-        if kind is None:
-            return 0.0, 1.0
+        kind = entry["type"]
         if kind == "z-score":
             return float(entry["mean"]), float(entry["stddev"])
         if kind == "min-max":
@@ -176,7 +165,7 @@ def _linear(entry: Any) -> tuple[float, float] | None:
         if kind in ("offset", "scale"):
             value = float(entry["value"])
             return (value, 1.0) if kind == "offset" else (0.0, value)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return None
 
@@ -194,7 +183,7 @@ def _classes(path: Path, answer: Mapping[str, Any]) -> ClassSet | None:
         )
         ground = next((info.id for info in infos if info.name.lower() == "background"), None)
         return ClassSet(classes=infos, background=ground)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(
             f"{path}: found classification:classes that cannot be read ({error}); fetch the item again"
         ) from (error)
@@ -216,6 +205,9 @@ def _tile(given: Mapping[str, Any]) -> int | None:
     structure = given.get("input")
     if not isinstance(structure, Mapping):
         return None
-    sizes = dict(zip(structure.get("dim_order") or (), structure.get("shape") or (), strict=False))
+    order, shape = structure.get("dim_order"), structure.get("shape")
+    if not isinstance(order, list) or not isinstance(shape, list):
+        return None
+    sizes = dict(zip(map(str, order), shape, strict=False))
     height, width = sizes.get("height"), sizes.get("width")
     return int(height) if isinstance(height, int) and height == width and height > 0 else None

@@ -9,18 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from geoseg.errors import ModelError
+from geoseg.models.bundle import read_weights
 from geoseg.models.header import TensorInfo
 
 _NESTED = ("state_dict", "model_state_dict", "model_state", "model", "module", "network", "net", "weights", "params")
 _WRAPPERS = ("module.", "model.", "_orig_mod.", "network.", "net.", "segmentor.")
 _BESIDE = re.compile(
-    r"^(criterion|loss\w*|\w*metrics?|ema\w*|classification_head|auxiliary_head)\."
+    r"^(criterion|\w*loss\w*|\w*metrics?|ema\w*|classification_head|auxiliary_head)\."
 )  # none of the network
 _WORDS = {torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
 _SAFE = "expected weights only: torch.save(network.state_dict(), ...), safetensors, TorchScript or ONNX"
@@ -53,14 +52,22 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     return _state(path, content)
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises ModelError when it is damaged."""
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, or of a torch checkpoint that holds tensors only, in the file's order.
+
+    Which of them it is, its content tells. Raises ModelError when the file is unreadable, wants to run code, or holds
+    no tensors.
+    """
+    return read_weights(path) if is_safetensors(path) else read_checkpoint(path)
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether the file begins as safetensors do: eight bytes of length, then JSON. Raises ModelError."""
     try:
-        return safetensors.torch.load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"{path}: the weights cannot be read ({error}); the file is damaged: fetch it again"
-        ) from error
+        with path.open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
 
 
 def refuse_pickle(path: Path) -> None:

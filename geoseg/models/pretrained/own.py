@@ -8,11 +8,11 @@ from pathlib import Path
 from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError
 from geoseg.models.header import read_card
+from geoseg.models.importing.tensors import is_safetensors, read_tensors
 from geoseg.models.pretrained.encoder import Encoder
 from geoseg.models.pretrained.matching import partners
 from geoseg.models.pretrained.published import timm_config, usual
 from geoseg.models.pretrained.source import RGB, EncoderSource, Pretrained
-from geoseg.models.pretrained.tensors import read_tensors
 
 
 def of_file(path: Path, encoder: Encoder | None) -> Pretrained:
@@ -21,7 +21,7 @@ def of_file(path: Path, encoder: Encoder | None) -> Pretrained:
     Three bands of such a file are red, green and blue, normalised as the encoder's published weights want it; other
     bands stay without a name. Raises ModelError.
     """
-    tensors, ordered = read_tensors(path), path.suffix != ".safetensors"  # safetensors sorts by name
+    tensors, ordered = read_tensors(path), not is_safetensors(path)  # safetensors sorts by name
     card = _card(path)
     if card is not None:
         return Pretrained(_of_card(path, card), lambda: tensors, ordered)
@@ -35,7 +35,7 @@ def of_file(path: Path, encoder: Encoder | None) -> Pretrained:
 
 
 def _card(path: Path) -> ModelCard | None:
-    if path.suffix != ".safetensors":
+    if not is_safetensors(path):
         return None
     try:
         return read_card(path)

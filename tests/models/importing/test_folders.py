@@ -1,13 +1,16 @@
 """Folders of the hubs: networks answer as those that wrote them, and their settings reach the card."""
 
+import hashlib
 import json
 
 import pytest
+import safetensors.torch
 import torch
 from torch.nn import functional
 
 from geoseg.errors import ModelError
 from geoseg.models.importing import detect, import_model
+from geoseg.models.importing.conversion import check_sum
 from tests.models.importing.foreign import answer, facts, noise, said, unet
 
 
@@ -42,6 +45,34 @@ def test_settings_of_smp_that_do_not_fit(tmp_path, changes, message):
     with pytest.raises(ModelError, match=message):
         import_model(tmp_path / "hub", tmp_path / "net.safetensors", facts())
     assert [p.name for p in tmp_path.iterdir()] == ["hub"]
+
+
+@pytest.mark.parametrize("name", ["other.safetensors", "pytorch_model.bin"])
+def test_the_file_that_was_named_is_the_one_that_is_read(tmp_path, name):
+    hub = tmp_path / "hub"
+    unet().save_pretrained(hub)
+    bias = "segmentation_head.0.bias"
+    other = {**unet().state_dict(), bias: torch.tensor([3.0, 4.0])}
+    if name.endswith(".bin"):
+        torch.save(other, hub / name)
+    else:
+        safetensors.torch.save_file(other, hub / name)
+    assert detect(hub / name) == "a folder of segmentation-models-pytorch"
+    for source, read in ((hub / name, hub / name), (hub, hub / "model.safetensors")):
+        card = import_model(source, tmp_path / "net.safetensors", facts())
+        assert card.arguments["encoder"] == "resnet18"
+        found = safetensors.torch.load_file(tmp_path / "net.safetensors")[bias]
+        assert torch.equal(found, other[bias] if read.name == name else unet().state_dict()[bias])
+        assert check_sum(source) == hashlib.sha256(read.read_bytes()).hexdigest()
+
+
+def test_weights_in_parts_have_no_one_checksum(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"_model_class": "Unet"}))
+    index = {"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert check_sum(tmp_path) is None
+    with pytest.raises(ModelError, match="found 2 files of weights; expected one"):
+        check_sum(tmp_path, "0" * 64)
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,13 @@ def test_without_standardisation_bytes_are_divided_by_255_and_python_names_are_r
         ({"class_names": {0: "a", 2: "b"}}, r"class_names with the numbers \[0, 2\]"),
         ({"class_names": [1, 2]}, "expected a name for each number"),
         ({"class_names": "__import__('os').system('true')"}, "class_names .* in its metadata; expected JSON"),
+        ({"resolution": "[1]"}, r"found resolution '\[1\]' in its metadata; expected a number"),
+        ({"resolution": "1e999"}, "found resolution 'inf' in its metadata"),
+        ({"standardization_mean": "3"}, "found standardization_mean '3' in its metadata; expected a list of numbers"),
+        ({"standardization_std": '[1, "x", 1]'}, "found standardization_std 'x' in its metadata"),
+        ({"seg_thresh": "x"}, "found seg_thresh 'x' in its metadata; expected a number"),
+        ({"tiles_size": "{}"}, "found tiles_size '{}' in its metadata"),
+        ({"tiles_overlap": "x"}, "found tiles_overlap 'x' in its metadata"),
         ({"class_names": {0: "a", 1: "b", 2: "c"}}, r"network of 2 channel\(s\) of scores; expected 3"),
     ],
 )

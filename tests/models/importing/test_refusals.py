@@ -1,5 +1,6 @@
 """What could run code, is damaged, or is no model: one clear error each, and nothing left behind."""
 
+import hashlib
 import io
 import json
 import pickle
@@ -99,12 +100,14 @@ def test_a_bundle_needs_no_import(tmp_path):
 
 
 def test_checksums_are_compared(tmp_path):
-    (tmp_path / "file").write_bytes(b"abc")
-    found = check_sum(tmp_path / "file", "")
-    assert found == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert check_sum(tmp_path / "file", found.upper()) == found
-    with pytest.raises(ModelError, match=f"found the checksum {found}, expected 00"):
-        check_sum(tmp_path / "file", "00")
+    path = tmp_path / "net.pth"
+    torch.save(Plain().state_dict(), path)
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert check_sum(path) == check_sum(path, f"sha256:{found.upper()}") == found
+    with pytest.raises(ModelError, match=f"found the checksum {found}, expected 0{{64}}"):
+        check_sum(path, "0" * 64)
+    with pytest.raises(ModelError, match="found the checksum '00'; expected the 64"):
+        check_sum(path, "00")
 
 
 def test_an_older_destination_stays_when_an_import_fails(tmp_path):

@@ -16,32 +16,38 @@ from tests.models.importing.foreign import Plain, answer, facts, noise, said
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*")
 
 
-def _script(network, path):
+def _script(network, path, traced=False):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.script(network).save(str(path))
+        made = torch.jit.trace(network, torch.zeros(1, 3, 128, 128)) if traced else torch.jit.script(network)
+        made.save(str(path))
     return path
 
 
 class Wrapped(nn.Module):
-    """A network in a wrapper that takes "out" from its answer, as trainers write it; `gain` changes that answer."""
+    """A network in a trainer's wrapper, which takes "out" from its answer; `gain` changes that answer.
+
+    A loss with a tensor of its own stands beside it, as trainers leave it there.
+    """
 
     def __init__(self, network: nn.Module, gain: float) -> None:
         super().__init__()
         self.model = network
+        self.focal_tversky_loss = nn.CrossEntropyLoss(weight=torch.ones(2))
         self.gain = gain
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)["out"] * self.gain
 
 
+@pytest.mark.parametrize("traced", [True, False])  # both kinds are published
 @pytest.mark.parametrize(("gain", "backend"), [(1.0, "torch"), (2.0, "torchscript")])
-def test_lraspp_is_rebuilt_where_it_answers_alike(tmp_path, gain, backend):
+def test_lraspp_is_rebuilt_where_it_answers_alike(tmp_path, gain, backend, traced):
     from torchvision.models.segmentation import lraspp_mobilenet_v3_large
 
     torch.manual_seed(0)
     network = Wrapped(lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2), gain).eval()
-    path = _script(network, tmp_path / "net.pt")
+    path = _script(network, tmp_path / "net.pt", traced)
     assert detect(path) == "a TorchScript file"
     card = import_model(path, tmp_path / "model", facts())
     assert card.architecture == ("lraspp" if backend == "torch" else "container")
@@ -68,6 +74,30 @@ def test_facts_are_asked_for_and_compared(tmp_path):
     with pytest.raises(ModelError, match="one channel of scores from 0 to 1"):
         import_model(sigmoid, tmp_path / "model.pt", facts())
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net.pt", "sigmoid.pt"]
+
+
+class Sized(nn.Module):
+    """A network that takes chips of 64 pixels and no others, and ends in a sigmoid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Plain(last=nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x) + torch.zeros(x.shape[0], 2, 64, 64)
+
+
+@pytest.mark.parametrize("make", [lambda: Plain(last=nn.Sigmoid()), Sized])
+def test_scores_of_a_sigmoid_are_not_taken_for_logits(tmp_path, make):
+    network = make().eval()
+    path = _script(network, tmp_path / "net.pt")
+    with pytest.raises(
+        ModelError, match=r"2 channels of scores from 0 to 1 that do not sum to one.*--activation \(none"
+    ):
+        import_model(path, tmp_path / "model.pt", facts())
+    assert not (tmp_path / "model.pt").exists()
+    assert import_model(path, tmp_path / "model.pt", facts(activation="none")).activation == "none"
+    assert torch.equal(answer(tmp_path / "model.pt", noise()), said(network, noise()))
 
 
 class Writing(nn.Module):
