@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from geoseg.errors import ModelError
 from geoseg.models.hub import fetch
 from geoseg.models.hub.licences import licence_of
+from geoseg.models.importing.tensors import read_tensors
 from geoseg.models.network import _RatesOnCpu
 from geoseg.models.pretrained.encoder import Encoder
 from geoseg.models.pretrained.matching import canonical, common_prefix
 from geoseg.models.pretrained.source import IMAGENET_MEAN, IMAGENET_STD, RGB, EncoderSource, Pretrained
-from geoseg.models.pretrained.tensors import read_tensors
 
 REFERENCE = "imagenet"
 

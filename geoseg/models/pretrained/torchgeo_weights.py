@@ -12,9 +12,9 @@ from geoseg.core.bands import common_name, dated
 from geoseg.errors import MissingExtraError, UnknownNameError
 from geoseg.models.hub.fetching import fetch, sum_in_name
 from geoseg.models.hub.licences import licence_of
+from geoseg.models.importing.tensors import read_tensors
 from geoseg.models.pretrained.source import RGB, UNKNOWN, Dtype, EncoderSource, Pretrained
 from geoseg.models.pretrained.swin import from_torchvision
-from geoseg.models.pretrained.tensors import read_tensors
 
 PREFIX = "torchgeo:"
 FAMILIES = (
