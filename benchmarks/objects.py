@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from scipy import ndimage
 
 from geoseg.core.detections import Detections
@@ -39,6 +40,16 @@ def crowd(shape: tuple[int, int], pitch: int, seed: int = 0) -> np.ndarray:
             number += 1
             y, x = top + rng.integers(0, pitch // 4), left + rng.integers(0, pitch // 4)
             labels[y : y + rng.integers(pitch // 2, pitch), x : x + rng.integers(pitch // 2, pitch)] = number
+    return labels
+
+
+def river(height: int, width: int, pitch: int) -> np.ndarray:
+    """A crowd (y, x) int32 with one object through all its rows but the first and last few."""
+    labels = crowd((height, width), pitch)
+    middle = width // 2 + (width / 8 * np.sin(np.arange(height) / 200)).astype(int)
+    x = np.arange(width)
+    inside = (np.abs(x[None] - middle[:, None]) < 40) & (np.arange(height)[:, None] > 4)
+    labels[inside] = labels.max() + 1
     return labels
 
 
@@ -84,11 +95,11 @@ class Scene:
             stop = self.tiling.y.final(row)
             top = 0 if row == 0 else self.tiling.y.final(row - 1)
             painter.lay(bare_ground(type(block.y)(top, stop), block.x.size, 0, None, with_scores=True))
-            strip = painter.draw(joiner.add_row(row, found, None, stop))
+            strips = list(painter.draw(joiner.add_row(row, found)))
             slowest = max(slowest, time.process_time() - began)
-            held = max(held, joiner.views.masks.nbytes)
-            numbers += len(strip.objects)
-            painted.append(strip.instance_ids)
+            held = max(held, joiner.nbytes + painter.nbytes)
+            numbers += sum(len(strip.objects) for strip in strips)
+            painted.extend(strip.instance_ids for strip in strips)
         seconds = time.process_time() - started
         return {
             "views": sum(len(d) for row in self.found for _, d in row),
@@ -97,7 +108,8 @@ class Scene:
             "seconds": round(seconds, 3),
             "slowest row": round(slowest, 3),
             "pairs of boxes": joiner.compared,
-            "held MiB": round(held / 2**20, 1),
+            "held MiB": round(held / 2**20, 2),
+            "process MiB": round(psutil.Process().memory_info().rss / 2**20),
         }
 
 
@@ -147,6 +159,8 @@ def main() -> None:
         f"matching {2 * asked.boxes:,} views": matching(2 * asked.boxes),
         f"scene {size} x {size}": Scene.of(crowd((size, size), 22)).join(),
         f"scene {2 * size} x {size}, twice as tall": Scene.of(crowd((2 * size, size), 22)).join(),
+        f"river of {4 * size} rows": Scene.of(river(4 * size, 1024, 22)).join(),
+        f"river of {8 * size} rows": Scene.of(river(8 * size, 1024, 22)).join(),
         f"scene {size} x {size}, twice as crowded": Scene.of(crowd((size, size), 16)).join(),
     }
     for name, row in figures.items():

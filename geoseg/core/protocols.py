@@ -92,6 +92,7 @@ class Strip:
     A raster of numbered objects has int32 ids. Scores are round(254 * score): the foreground's for a binary model, the
     winner's otherwise; 255 is nodata. Where objects are told apart, `instance_ids` (y, x) int32 holds their numbers, 0
     where there is none, and `objects` lists those whose first pixel lies in this strip; scores there are the object's.
+    Numbers are -1 where nothing is shown, but an object might be if more of the scene had been looked at.
     """
 
     y: Span

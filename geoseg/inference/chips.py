@@ -38,11 +38,16 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class RowDone:
-    """All tiles of a row have been predicted, or `skipped`; `valid` (y, x) tells which of its pixels get a class."""
+    """All tiles of a row have been predicted, or `skipped`; `valid` (y, x) tells which of its pixels get a class.
+
+    `beyond` (y, x) is True where the region ended, so that nobody knows what a network would see there; None says that
+    this is so nowhere, or that nobody asked.
+    """
 
     row: int
     skipped: int
     valid: NDArray[np.bool_] | None
+    beyond: NDArray[np.bool_] | None = None
 
 
 def row_spans(tiling: Tiling, block: Block) -> list[Span]:
@@ -107,3 +112,22 @@ def wanted_of(tile_row: TileRow, region: Within | None, tiling: Tiling, block: B
     start, stop = tiling.x.span(block.columns[0]).start, tiling.x.span(block.columns[-1]).stop
     inside = region.mask(tiling.y.span(tile_row.row), Span(start, stop))
     return inside if tile_row.valid is None else inside & tile_row.valid
+
+
+def beyond_of(tile_row: TileRow, region: Within | None, tiling: Tiling, block: Block) -> NDArray[np.bool_] | None:
+    """True (y, x) for the pixels of a tile row outside the region, and for those of tiles skipped because of it.
+
+    None where there are none. Pixels without data are no reason: the whole scene has them, too.
+    """
+    if region is None:
+        return None
+    start, stop = tiling.x.span(block.columns[0]).start, tiling.x.span(block.columns[-1]).stop
+    inside = region.mask(tiling.y.span(tile_row.row), Span(start, stop))
+    valid = np.True_ if tile_row.valid is None else tile_row.valid
+    looked, beyond = inside & valid, ~inside
+    for column in block.columns:
+        first = tiling.x.span(column).start - start
+        tile = slice(first, first + tiling.x.tile)
+        if not looked[:, tile].any() and (tile_row.valid is None or tile_row.valid[:, tile].any()):
+            beyond[:, tile] = True
+    return beyond if beyond.any() else None

@@ -14,7 +14,7 @@ from torch import Tensor
 from geoseg.core.protocols import RowReader, Within
 from geoseg.core.values import Normalisation
 from geoseg.inference.ahead import ahead
-from geoseg.inference.chips import HELD_BYTES, Chip, RowDone, chips_of, tile_rows, wanted_of
+from geoseg.inference.chips import HELD_BYTES, Chip, RowDone, beyond_of, chips_of, tile_rows, wanted_of
 from geoseg.inference.device import device_memory
 from geoseg.inference.network import Feeder, Network, feeder
 from geoseg.inference.stitch import Canvas
@@ -54,7 +54,8 @@ class _Batch:
 
     @property
     def held(self) -> int:
-        return sum(s.valid.nbytes for s in self.steps if isinstance(s, RowDone) and s.valid is not None)
+        masks = [mask for s in self.steps if isinstance(s, RowDone) for mask in (s.valid, s.beyond)]
+        return sum(mask.nbytes for mask in masks if mask is not None)
 
 
 _Queued = tuple[_Batch, queue.SimpleQueue[Feeder]]
@@ -103,7 +104,8 @@ def _batches(work: Pass) -> Generator[_Queued, None, None]:
             if used == work.batch_size:
                 yield batch, free
                 batch, used = _Batch(None), 0
-        batch.steps.append(RowDone(tile_row.row, skipped, wanted))
+        rim = beyond_of(tile_row, work.region, tiling, block) if work.network.card.kind != "semantic" else None
+        batch.steps.append(RowDone(tile_row.row, skipped, wanted, rim))
         if batch.held > HELD_BYTES or batch.feed is None:
             yield batch, free
             batch, used = _Batch(None), 0

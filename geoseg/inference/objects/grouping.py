@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
+from geoseg.inference.objects.kernels import Edges
 
 Pairs = NDArray[np.int64]
 
@@ -18,20 +17,18 @@ def grouped(groups: NDArray[np.int64], links: Pairs, apart: Pairs) -> NDArray[np
     `groups` holds the index of the view that stands for each view's group so far. A link is left out when its two
     groups hold a pair of `apart`.
     """
-    neighbours, bounds = adjacency(apart, len(groups))
-    joined: NDArray[np.int64] = _joined(groups, links, neighbours, bounds)
-    return joined
+    return _joined(groups, links, adjacency(apart, len(groups)))
 
 
-def adjacency(pairs: Pairs, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The partners of each of `count` views: those of view i from `bounds[i]` to `bounds[i + 1]`, rising."""
+def adjacency(pairs: Pairs, count: int) -> Edges:
+    """The partners of each of `count` views, rising."""
     ends = np.concatenate([pairs, pairs[:, ::-1]])
     ends = ends[np.lexsort((ends[:, 1], ends[:, 0]))]
-    return np.ascontiguousarray(ends[:, 1]), np.searchsorted(ends[:, 0], np.arange(count + 1))
+    return Edges(np.ascontiguousarray(ends[:, 1]), np.searchsorted(ends[:, 0], np.arange(count + 1)))
 
 
 @compiled
-def _joined(groups: Any, links: Any, neighbours: Any, bounds: Any) -> Any:
+def _joined(groups: NDArray[np.int64], links: Pairs, apart: Edges) -> NDArray[np.int64]:
     parent = groups.copy()
     following = np.arange(groups.shape[0])  # the members of a group, in a ring
     size = np.ones(groups.shape[0], np.int64)
@@ -45,7 +42,7 @@ def _joined(groups: Any, links: Any, neighbours: Any, bounds: Any) -> Any:
         if a == b:
             continue
         smaller, larger = (a, b) if size[a] < size[b] else (b, a)
-        if _stay_apart(parent, following, neighbours, bounds, smaller, larger):
+        if _stay_apart(parent, following, apart, smaller, larger):
             continue
         root, other = min(a, b), max(a, b)
         parent[other] = root
@@ -57,7 +54,7 @@ def _joined(groups: Any, links: Any, neighbours: Any, bounds: Any) -> Any:
 
 
 @compiled
-def _root(parent: Any, i: int) -> int:
+def _root(parent: NDArray[np.int64], i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]
         i = parent[i]
@@ -65,11 +62,13 @@ def _root(parent: Any, i: int) -> int:
 
 
 @compiled
-def _stay_apart(parent: Any, following: Any, neighbours: Any, bounds: Any, smaller: int, larger: int) -> bool:
+def _stay_apart(
+    parent: NDArray[np.int64], following: NDArray[np.int64], apart: Edges, smaller: int, larger: int
+) -> bool:
     member = smaller
     while True:
-        for e in range(bounds[member], bounds[member + 1]):
-            if _root(parent, neighbours[e]) == larger:
+        for e in range(apart.bounds[member], apart.bounds[member + 1]):
+            if _root(parent, apart.partners[e]) == larger:
                 return True
         member = following[member]
         if member == smaller:

@@ -12,20 +12,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
 from geoseg.core.tiling import Axis, Tiling
-from geoseg.inference.objects.kernels import shared_pixels, touching, within
+from geoseg.core.window import window
+from geoseg.inference.objects.kernels import Grid, Side, shared_pixels, touching, within
 from geoseg.inference.objects.neighbours import near
 from geoseg.inference.objects.views import Views
 
 AGREE = 0.5  # the least intersection over union, or over the smaller view, that makes two views one object
 
 Pairs = NDArray[np.int64]
+_ALL = Side(0, 1 << 60, 1, 0, np.zeros((4, 0), np.float32))
+_ONE_TILE = Grid(_ALL, _ALL)  # which holds everything
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,7 @@ def match(views: Views, fresh: int, tiling: Tiling) -> Matches:
     index = np.concatenate([old[beside], np.arange(len(old), len(views))])
     pairs, compared = near(views.boxes[index], len(index) - fresh)
     pairs = index[pairs]
-    shared = shared_pixels(pairs, *views.raster)
+    shared = shared_pixels(pairs, views.raster)
     one_class = views.class_ids[pairs[:, 0]] == views.class_ids[pairs[:, 1]]
     one_tile = (views.tiles[pairs[:, 0]] == views.tiles[pairs[:, 1]]).all(1)
     apart = _apart(views, pairs[one_class & one_tile], shared[one_class & one_tile])
@@ -70,24 +72,33 @@ def match(views: Views, fresh: int, tiling: Tiling) -> Matches:
 
 def _apart(views: Views, pairs: Pairs, shared: NDArray[np.int64]) -> Pairs:
     """Of pairs of one class in one tile, those that are two objects side by side."""
-    touch = touching(pairs, *views.raster)
+    touch = touching(pairs, views.raster)
     pairs, shared = pairs[touch], shared[touch]
-    areas, _ = _measured(views, pairs, np.array([0, 1 << 60, 0] * 2))  # one tile that holds everything
+    areas, _ = _measured(views, pairs, _ONE_TILE)
     side_by_side: Pairs = pairs[shared < AGREE * (areas.sum(1) - shared)]
     return side_by_side
 
 
 def _seen(views: Views, pairs: Pairs, shared: NDArray[np.int64], tiling: Tiling) -> _Seen:
     pairs, shared = pairs[shared > 0], shared[shared > 0]
-    grid = np.array([n for axis in (tiling.y, tiling.x) for n in (axis.stride, axis.tile, _border(axis))])
-    return _Seen(pairs, shared, *_measured(views, pairs, grid))
+    return _Seen(pairs, shared, *_measured(views, pairs, grid_of(tiling)))
 
 
-def _measured(views: Views, pairs: Pairs, grid: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def grid_of(tiling: Tiling) -> Grid:
+    """The tiles, as kernels take them."""
+    return Grid(_side(tiling.y), _side(tiling.x))
+
+
+def _side(axis: Axis) -> Side:
+    ends = [window(axis.tile, axis.overlap, first=bool(k & 1), last=bool(k & 2)) for k in range(4)]
+    return Side(axis.stride, axis.tile, axis.count, _border(axis), np.stack(ends))
+
+
+def _measured(views: Views, pairs: Pairs, grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Areas, and whether each view is cut, inside the other one's tile; both (pair, 2)."""
     areas, cut = np.zeros(pairs.shape, np.int64), np.zeros(pairs.shape, np.bool_)
     for side in (0, 1):
-        within(np.roll(pairs, side, 1), *views.raster, views.tiles, grid, areas[:, side], cut[:, side])
+        areas[:, side], cut[:, side] = within(np.roll(pairs, side, 1), views.raster, views.tiles, grid)
     return areas, cut
 
 
@@ -142,7 +153,7 @@ def _best_of_cut(seen: _Seen, agreement: NDArray[np.float64], slots: Pairs, side
 
 
 @compiled
-def _one_to_one(order: Any, slots: Any, count: int) -> Any:
+def _one_to_one(order: NDArray[np.int64], slots: Pairs, count: int) -> NDArray[np.int64]:
     """The pairs, in `order`, whose two `slots` (pair, 2) no pair before has taken."""
     used = np.zeros(count, np.bool_)
     kept, found = np.empty(order.shape[0], np.int64), 0

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.compiled import compiled
 
+Ints = NDArray[np.int64]
 _CELLS_PER_BOX = 4  # at most: a grid must not cost more than the boxes in it
+
+
+class Cells(NamedTuple):
+    """The boxes that each cell of a grid with so many columns holds, rising: cell i's from `bounds[i]` on."""
+
+    listed: Ints
+    bounds: Ints
+    columns: int
 
 
 def near(boxes: NDArray[np.int64], old: int) -> tuple[NDArray[np.int64], int]:
@@ -27,14 +36,12 @@ def near(boxes: NDArray[np.int64], old: int) -> tuple[NDArray[np.int64], int]:
     shape = (stop - origin - 1) // size + 1
     first = (boxes[:, :2] - origin) // size
     last = (boxes[:, 2:] - origin) // size  # one pixel beyond the box: boxes that touch share a cell
-    listed, bounds = _listed(first, last, shape)
-    pairs, tested = _meeting(boxes, first, listed, bounds, int(shape[0]), old)
+    pairs, tested = _meeting(boxes, first, _listed(first, last, shape), old)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], int(tested)
 
 
 @compiled
-def _listed(first: Any, last: Any, shape: Any) -> Any:
-    """The boxes that each cell holds, rising: those of cell i from `bounds[i]` to `bounds[i + 1]`."""
+def _listed(first: Ints, last: Ints, shape: Ints) -> Cells:
     bounds = np.zeros(shape[0] * shape[1] + 1, np.int64)
     for i in range(first.shape[0]):
         for y in range(first[i, 1], last[i, 1] + 1):
@@ -47,12 +54,13 @@ def _listed(first: Any, last: Any, shape: Any) -> Any:
             for x in range(first[i, 0], last[i, 0] + 1):
                 listed[filled[y * shape[0] + x]] = i
                 filled[y * shape[0] + x] += 1
-    return listed, bounds
+    return Cells(listed, bounds, shape[0])
 
 
 @compiled
-def _meeting(boxes: Any, first: Any, listed: Any, bounds: Any, columns: int, old: int) -> Any:
+def _meeting(boxes: Ints, first: Ints, cells: Cells, old: int) -> tuple[Ints, int]:
     """The pairs that meet in each cell; of the cells that two boxes share, the first one lists them."""
+    listed, bounds, columns = cells
     pairs, found, tested = np.empty((1024, 2), np.int64), 0, 0
     for cell in range(bounds.shape[0] - 1):
         for p in range(bounds[cell], bounds[cell + 1]):
@@ -74,7 +82,7 @@ def _meeting(boxes: Any, first: Any, listed: Any, bounds: Any, columns: int, old
 
 
 @compiled
-def _meet(boxes: Any, a: int, b: int) -> bool:
+def _meet(boxes: Ints, a: int, b: int) -> bool:
     meet: bool = max(boxes[a, 0], boxes[b, 0]) <= min(boxes[a, 2], boxes[b, 2]) and max(
         boxes[a, 1], boxes[b, 1]
     ) <= min(boxes[a, 3], boxes[b, 3])

@@ -13,6 +13,7 @@ from geoseg.core.classes import NODATA
 from geoseg.core.detections import Detections
 from geoseg.core.protocols import Strip
 from geoseg.core.values import Decision
+from geoseg.errors import ResourceError
 from geoseg.inference.chips import Chip, RowDone
 from geoseg.inference.device import device_memory
 from geoseg.inference.objects.joiner import Joiner
@@ -20,6 +21,8 @@ from geoseg.inference.objects.painting import Painter, bare_ground
 from geoseg.inference.passes import Pass, answers, own
 from geoseg.inference.stitch import Stitcher, not_numbers, stitcher
 from geoseg.models.answers import Objects
+
+MOST_BYTES = 1 << 30  # that may wait for objects to end
 
 _Said = tuple[Detections, Tensor | None]  # the objects of a chip, and the scores of its stuff
 
@@ -32,9 +35,13 @@ def predict_objects(work: Pass, advance: Callable[[int, int], None]) -> Generato
     decision's threshold for objects on. Around them lies the best class of the stuff, or the background
     where there is none, with its score or 0. Strips wait for the objects in them to be complete.
 
+    Memory: rows of tiles, and what waits for objects that go on below: masks, rows of stuff and of missing pixels, both
+    compressed, and about a hundred bytes for each object in a tile. That grows with the height of objects, not of the
+    scene. An object's masks, a byte for each pixel of their boxes, are all there at once when it ends.
+
     `advance(tiles, pixels)` is told of each tile that is done or skipped, and of the pixels that became final. Closing
     the generator ends all threads.
-    Raises ReadError, ModelError, GeosegError.
+    Raises ReadError, ModelError, ResourceError when more than MOST_BYTES wait, GeosegError.
     """
     joiner, painter = Joiner(work.canvas.tiling, work.canvas.block), Painter(work.canvas.block)
     with answers(work, partial(_said, work)) as said:
@@ -49,12 +56,21 @@ def predict_objects(work: Pass, advance: Callable[[int, int], None]) -> Generato
                 continue
             work.tally.skipped += step.skipped
             painter.lay(ground.finish_row(step))
-            stop = work.canvas.rows_of(step.row).stop
-            strip = painter.draw(joiner.add_row(step.row, found, step.valid, stop))
+            settled = joiner.add_row(step.row, found, step.valid, step.beyond)
             found = []
-            advance(step.skipped, strip.class_ids.size)
-            if strip.y.size:
+            _check_held(joiner.nbytes + painter.nbytes, work)
+            advance(step.skipped, 0)
+            for strip in painter.draw(settled):
+                advance(0, strip.class_ids.size)
                 yield strip
+
+
+def _check_held(held: int, work: Pass) -> None:
+    if held > MOST_BYTES:
+        raise ResourceError(
+            f"model {work.network.card.name}: found objects so tall or so crowded that {held / 2**30:.1f} GiB wait for "
+            f"their last rows; expected {MOST_BYTES / 2**30:g} GiB at most: predict the scene in pieces (--bounds)"
+        )
 
 
 def _said(work: Pass, inputs: Tensor) -> Callable[[Chip], _Said]:

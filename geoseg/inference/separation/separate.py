@@ -36,8 +36,8 @@ def separate(
 
     A row is given when every object in it is settled: its marker has ended, and nothing below can be nearer to its
     pixels, which is known a few rows later. So memory is that of the rows from the first pixel of the oldest object
-    that goes on (some 25 bytes a pixel, twice as many rows at most), however far a net of boundaries reaches. Time is
-    linear in the pixels.
+    that goes on (some 25 bytes a pixel, twice as many rows at most), however far a net of boundaries reaches. The rows
+    themselves, 5 to 7 bytes a pixel, may take `waiting.MOST_BYTES`. Time is linear in the pixels.
 
     Where less than the scene is computed, `rim` gives the pixels (y, x) of rows that have a neighbour (of four) in the
     scene that is not computed; None where there is none. What is as near to the unknown as to any marker, in steps

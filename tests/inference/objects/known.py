@@ -113,6 +113,7 @@ def run(pixels, tiling, module=None, **options):
     )
     assert classes.shape == (block.y.size, block.x.size)
     assert (classes.dtype, scores.dtype, numbers.dtype) == (np.uint8, np.uint8, np.int32)
+    numbers = np.maximum(numbers, 0)  # -1: nobody's for all that is known
     table = np.array([row for s in strips for row in rows_of(s.objects)]).reshape(-1, 4)
     check(strips, classes, scores, numbers, table, block)
     if valid is not None:
@@ -159,7 +160,7 @@ def check(strips, classes, scores, numbers, table, block):
         assert np.nonzero(mine)[0].max() + block.y.start == last_row
     for strip in strips:
         before = numbers[: strip.y.start - block.y.start]
-        here = np.setdiff1d(strip.instance_ids, [*np.unique(before), 0])
+        here = np.setdiff1d(strip.instance_ids, [*np.unique(before), 0, -1])
         assert strip.objects.instance_id.tolist() == here.tolist()
 
 

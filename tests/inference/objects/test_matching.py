@@ -84,7 +84,7 @@ def test_what_is_held_follows_from_the_width_and_not_from_the_height():
         joiner, most, objects = Joiner(tiling, tiling.whole()), [0, 0, 0], 0
         for row in range(tiling.y.count):
             seen = [(c, squares(tiling, tiling.tile(row, c), 10, 8)) for c in range(tiling.x.count)]
-            settled = joiner.add_row(row, seen, None, tiling.y.final(row))
+            settled = joiner.add_row(row, seen)
             objects += len(settled.objects)
             most = np.maximum(most, [joiner.open_groups, len(joiner.views), joiner.views.masks.size])
         assert objects == height // 10 * 20
@@ -105,7 +105,7 @@ def test_an_object_that_stays_open_holds_back_its_rows_and_its_neighbours_alone(
         seen = Detections(
             boxes, np.ones(offsets[-1], bool), offsets, np.array([1, 2], np.uint8), np.array([0.9, 0.8], np.float32)
         )
-        settled = joiner.add_row(row, [(0, seen)], None, tiling.y.final(row))
+        settled = joiner.add_row(row, [(0, seen)])
         stops.append(settled.stop)
         waiting.append(joiner.open_groups)
     assert stops == [5] * 10 + [10 * row for row in range(11, 19)] + [200], (
