@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from geoseg.models import containers
 from geoseg.models.header import CARD_KEY, CHECKSUM_KEY, BundleHeader, canonical, read_header
 from geoseg.models.network import check_fit, network_of, skeleton_of
 from geoseg.models.packaged import resolve
+from geoseg.models.placing import scratch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,8 +109,8 @@ def save_bundle(path: str | Path, module: nn.Module, card: ModelCard, half: bool
     check_finite(destination, tensors)
     content = _encoded(tensors, card)
     try:
-        with tempfile.TemporaryDirectory(prefix=".geoseg-", dir=destination.absolute().parent) as folder:
-            temporary = Path(folder) / destination.name
+        with scratch(destination) as folder:
+            temporary = folder / destination.name
             temporary.write_bytes(content)
             check_fit(destination, skeleton_of(card), read_header(temporary).tensors)
             temporary.replace(destination)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from geoseg.models.bundle import save_bundle
 from geoseg.models.importing.facts import Found
 from geoseg.models.importing.tensors import infos
 from geoseg.models.network import check_fit, network_of, skeleton_of
+from geoseg.models.placing import scratch
 from geoseg.models.verification import verify
 
 
@@ -25,8 +25,8 @@ def write_model(path: Path, found: Found, card: ModelCard, destination: Path) ->
     be written.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=".import-", dir=destination.absolute().parent) as folder:
-            made = Path(folder) / destination.name
+        with scratch(destination) as folder:
+            made = folder / destination.name
             if found.attach is not None:
                 found.attach(card, made)
             else:
