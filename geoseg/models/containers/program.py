@@ -23,7 +23,8 @@ _TARGET = re.compile(
     re.ASCII,
 )
 _WORD = re.compile(r"[\w.:+-]*", re.ASCII)  # a name, or a word: never a call
-_GUARD = re.compile(r"[\w .\[\]()'<>=!+*/%-]*", re.ASCII)  # no text that ends one, no comment, no second line
+_ARGUMENT = re.compile(r"[\w .,:>+-]*", re.ASCII)
+_GUARD = re.compile(r"[\w .,\[\]()'<>=!+*/%-]*", re.ASCII)  # no text that ends one, no comment, no second line
 _TREES = frozenset({"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"})
 _PARTS = frozenset({
     "Symbol", "Integer", "Add", "Mul", "Pow", "Mod", "PythonMod", "FloorDiv", "CeilDiv", "CleanDiv", "Max", "Min",
@@ -95,18 +96,18 @@ def _check_size(text: str) -> None:
 
 
 def _check_guard(text: str) -> None:
-    """Raise ValueError unless the text compares sizes: no call but `size()`, no attribute but that, no other names."""
+    """Raise ValueError unless the text compares sizes: no calls but `size()`, `torch.sym_max()` and the like."""
     allowed = (*_PLAIN, ast.unaryop, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop, ast.Subscript, ast.Attribute)
     if not _GUARD.fullmatch(text):
         raise ValueError(f"a guard {text[:80]!r}")
     for node in ast.walk(_parsed(text)):
         known = isinstance(node, allowed)
         if isinstance(node, ast.Attribute):
-            known = node.attr in {"size", "shape", "stride"}
+            known = node.attr in {"size", "shape", "stride", "sym_max", "sym_min"}
         if isinstance(node, ast.Call):
             known = isinstance(node.func, ast.Attribute)
         if isinstance(node, ast.Name):
-            known = node.id == "L" or _SYMBOL.fullmatch(node.id) is not None
+            known = node.id in {"L", "torch"} or _SYMBOL.fullmatch(node.id) is not None
         if isinstance(node, ast.Constant):
             known = not isinstance(node.value, str) or _WORD.fullmatch(node.value) is not None
         if not known:
@@ -139,7 +140,14 @@ def _parsed(text: str) -> ast.Expression:
         raise ValueError(f"{text[:80]!r} where a size was to be") from error
 
 
+def _check_argument(text: str) -> None:
+    """Raise ValueError unless the text is one that operations take, such as "bilinear" or "bhc,dc->bhd"."""
+    if not _ARGUMENT.fullmatch(text):
+        raise ValueError(f"the text {text[:80]!r} in its program")
+
+
 _CHECKS = {
+    "as_string": _check_argument,
     "target": _check_target,
     "expr_str": _check_size,
     "guards_code": _check_guard,

@@ -149,6 +149,7 @@ def _symbol(program, text):
         (_first("target"), "torch.ops.aten.add.Tensor.x"),
         (lambda p, t: p.update(guards_code=[t]), f"L['\"); {EVIL} #'].size()[0] == 1"),
         (lambda p, t: p.update(guards_code=[t]), "L['a b'].size()[0] == 1"),
+        (lambda p, t: p.update(guards_code=[t]), "torch.load('a')[0] == 1"),
         (_tree, '[1, {"type": "builtins.dict", "context": "{\\"__enum__\\": 1}", "children_spec": []}]'),
         (_tree, '[1, {"type": "torch.Size", "context": "null", "children_spec": []}]'),
         (_tree, "[2, {}]"),
@@ -171,6 +172,21 @@ def test_notes_are_left_out(tmp_path, program):
     held["models/model.json"] = json.dumps(values).encode()
     content = exported.screened(pack(tmp_path / "noted.pt2", held.items()))
     assert b"torch.hub" not in content.getvalue()
+
+
+def test_networks_with_guards_and_equations_are_loaded(tmp_path):
+    class Mixes(torch.nn.Module):
+        def forward(self, chips):
+            mixed = torch.einsum("bchw,cd->bdhw", chips, torch.ones(3, 2))
+            return torch.nn.functional.interpolate(mixed[..., ::2, ::2], size=chips.shape[2:], mode="bilinear")
+
+    sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
+    chips = torch.rand(2, 3, 64, 96)
+    program = torch.export.export(Mixes(), (chips,), dynamic_shapes=(sizes,), strict=False)
+    torch.export.save(program, tmp_path / "mixes.pt2")
+    assert b"->" in contents(tmp_path / "mixes.pt2")["models/model.json"]
+    graph = torch.export.load(exported.screened(tmp_path / "mixes.pt2")).module()
+    torch.testing.assert_close(graph(chips[:1]), Mixes()(chips[:1]))
 
 
 class _Fills(torch.nn.Module):
