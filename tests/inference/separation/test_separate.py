@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from geoseg.core.classes import NODATA, ClassInfo, ClassSet
 from geoseg.core.protocols import Strip
 from geoseg.core.tiling import Span
-from geoseg.inference.separation import kernels
+from geoseg.errors import ResourceError
+from geoseg.inference.separation import kernels, waiting
 from geoseg.inference.separation import separate as watershed
 from geoseg.inference.separation.separate import separate
 
@@ -326,6 +327,16 @@ def test_background_is_no_object_whatever_its_kind():
     assert found.tolist() == [[0, 0, 1, 1]]
     assert instances.tolist() == [[0, 0, 1, 1]]
     assert table["class_id"].tolist() == [1]
+
+
+def test_an_object_that_keeps_too_many_rows_waiting_is_refused_with_a_remedy(often, monkeypatch):
+    monkeypatch.setattr(waiting, "MOST_BYTES", 9 * 100 * 5)
+    ids = np.zeros((200, 9), np.uint8)
+    ids[:, 2::3] = 1
+    with pytest.raises(ResourceError, match=r"rows wait for an object .*expected 0 MB at most.*--bounds"):
+        run(ids, (7,))
+    ids[::40] = 0
+    assert len(run(ids, (7,))[3]["instance_id"]) == 15
 
 
 def test_closing_it_closes_what_feeds_it():
