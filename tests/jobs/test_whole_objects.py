@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,31 @@ class Known(nn.Module):
         return Objects(torch.tensor(boxes).reshape(-1, 4), labels, torch.full((len(boxes),), 0.75), masks)
 
 
+class Boxes(nn.Module):
+    """Boxes (left, top, right, bottom, score) over one another; the bands are each pixel's column and row, from 1."""
+
+    def __init__(self, boxes: list[tuple[int, int, int, int, float]]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self._boxes = boxes
+
+    def forward(self, chips: Tensor) -> Answer:
+        return Answer([self._objects(chip) for chip in (chips * 255).round().long()])
+
+    def _objects(self, places: Tensor) -> Objects:
+        x, y = places[0] - 1, places[1] - 1
+        boxes, masks, scores = [], [], []
+        for left, top, right, bottom, score in self._boxes:
+            rows, columns = torch.nonzero((x >= left) & (x < right) & (y >= top) & (y < bottom), as_tuple=True)
+            if len(rows):
+                box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+                boxes.append(box)
+                masks.append(torch.ones(box[3] - box[1], box[2] - box[0], dtype=torch.bool))
+                scores.append(score)
+        labels = torch.zeros(len(boxes), dtype=torch.int64)
+        return Objects(torch.tensor(boxes, dtype=torch.int64).reshape(-1, 4), labels, torch.tensor(scores), masks)
+
+
 def model(panoptic: bool) -> LoadedModel:
     card = ModelCard(
         name="known-objects",
@@ -93,8 +119,8 @@ def town(seed: int) -> np.ndarray:
     return ids
 
 
-def found(scene: Path, loaded: LoadedModel, folder: Path, tile: int, overlap: int):
-    options = {"inference": {"tile_size": tile, "overlap": overlap, "precision": "fp32", "device": "cpu"}}
+def found(scene: Path, loaded: LoadedModel, folder: Path, tile: int, overlap: int, **asked):
+    options = {"inference": {"tile_size": tile, "overlap": overlap, "precision": "fp32", "device": "cpu"}, **asked}
     output = {"raster": str(folder / f"{tile}-{overlap}.tif")}
     with geoseg.predict(
         scene, loaded, output={**output, "vector": str(folder / f"{tile}-{overlap}.gpkg")}, options=options
@@ -121,6 +147,33 @@ def test_tiles_change_nothing(tmp_path, panoptic, seed):
         np.testing.assert_array_equal(raster, whole_raster)
         assert shapely.to_wkb(tiled.geometry.to_numpy()).tolist() == shapely.to_wkb(whole.geometry.to_numpy()).tolist()
         assert tiled.drop(columns="geometry").equals(whole.drop(columns="geometry"))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_area_changes_no_object_even_where_they_overlap(tmp_path, seed):
+    random = np.random.default_rng(seed)
+    boxes = [(10, 20, 40, 40, 0.6), (30, 20, 110, 40, 0.7), (80, 0, 158, 60, 0.9)] if seed == 0 else []
+    while len(boxes) < 12 and seed:
+        left, top = random.integers(0, SIDE - 10, 2)
+        width, height = random.integers(4, 70, 2)
+        boxes.append((left, top, min(SIDE, left + width), min(SIDE, top + height), 0.55 + len(boxes) * 7 % 12 / 30))
+    y, x = np.mgrid[:SIDE, :SIDE] + 1
+    scene = make_raster(tmp_path / "scene.tif", data=np.stack([x, y]).astype(np.uint8), descriptions=("red", "green"))
+    loaded = replace(model(False), module=Boxes(boxes).eval())
+    whole, (classes, _) = found(scene, loaded, tmp_path, 32, 8)
+    left, top = (5, 15) if seed == 0 else random.integers(0, SIDE - 40, 2)
+    with rasterio.open(scene) as raster:
+        west, north = raster.transform * (left, top)
+        east, south = raster.transform * (left + 31, top + 30)
+    area = shapely.box(west, south, east, north)
+    (tmp_path / "area").mkdir()
+    part, (shown, _) = found(scene, loaded, tmp_path / "area", 32, 8, region={"bounds": area.bounds})
+    np.testing.assert_array_equal(shown, classes[top : top + 30, left : left + 31])
+    meeting = whole[whole.intersects(area)]
+    assert sorted(shapely.to_wkt(shapely.normalize(part.geometry.to_numpy()))) == sorted(
+        shapely.to_wkt(shapely.normalize(meeting.geometry.to_numpy()))
+    )
+    assert sorted(part["confidence"]) == sorted(meeting["confidence"])
 
 
 def test_the_raster_shows_the_objects_that_were_drawn(tmp_path):
