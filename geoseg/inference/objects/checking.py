@@ -48,6 +48,8 @@ def _check_parts(objects: Objects, card: ModelCard) -> None:
     if shapes != ((count, 4), (count,), (count,), count):
         found = f"boxes {shapes[0]}, labels {shapes[1]}, scores {shapes[2]} and {shapes[3]} masks for a chip"
         raise _unfit(card, found, "boxes (n, 4), labels (n,), scores (n,) and n masks")
+    if not count:
+        return  # empty lists become tensors of any dtype
     for name, values in (("boxes", boxes), ("labels", labels)):
         if values.is_floating_point() or values.dtype == torch.bool:
             raise _unfit(card, f"{name} of {values.dtype}", "whole numbers")
