@@ -22,6 +22,7 @@ from geoseg.io.preview import Picture, imagery, write_preview
 from geoseg.io.raster import session
 from geoseg.io.raster_sink import ClassRasterSink, PanopticRasterSink, RasterOptions, ScoreRasterSink
 from geoseg.jobs.area import CutObjectError
+from geoseg.jobs.guard import guarded
 from geoseg.jobs.metadata import job_metadata
 from geoseg.jobs.outlet import Outlets
 from geoseg.jobs.plan import Plan, grown
@@ -122,7 +123,8 @@ def _attempt(plan: Plan, told: _Told) -> dict[str, Any]:
     with session(), Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
         with Outlets() as outlets, torch_settings(plan.compute):
             drawn = _open(plan, staging, outlets, told.warn)
-            with closing(_strips(plan, work, _Scaled(told, plan.scene_pixels))) as strips:
+            made = _strips(plan, work, _Scaled(told, plan.scene_pixels))
+            with closing(guarded(made, plan.product)) as strips:
                 for strip in strips:
                     outlets.put(strip)
             told.progress.stage("writing")
@@ -145,9 +147,12 @@ def _strips(plan: Plan, work: Pass, advance: Callable[[int, int], None]) -> Gene
         if plan.card.classes.separator is None:
             yield from strips
             return
+        from geoseg.inference.separation.rim import KnownRim
         from geoseg.inference.separation.separate import separate
 
-        yield from separate(strips, plan.card.classes, plan.block.x.size, plan.block.y)
+        height, width = plan.grid.shape
+        rim = None if plan.covers_scene else KnownRim((height, width), plan.block, work.region)
+        yield from separate(strips, plan.card.classes, plan.block.x.size, plan.block.y, rim)
 
 
 def _listed(bad: Sequence[BadBlock], told: _Told) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from geoseg.core.card import ModelCard
 from geoseg.errors import ModelError, WriteError
 from geoseg.models import containers
 from geoseg.models.header import CARD_KEY, CHECKSUM_KEY, BundleHeader, canonical, read_header
-from geoseg.models.network import check_fit, network_of, skeleton_of
+from geoseg.models.network import check_fit, network_of, remedy_of, skeleton_of
 from geoseg.models.packaged import resolve
 from geoseg.models.placing import scratch
 
@@ -112,7 +112,7 @@ def save_bundle(path: str | Path, module: nn.Module, card: ModelCard, half: bool
         with scratch(destination) as folder:
             temporary = folder / destination.name
             temporary.write_bytes(content)
-            check_fit(destination, skeleton_of(card), read_header(temporary).tensors)
+            check_fit(destination, skeleton_of(card), read_header(temporary).tensors, remedy_of(card))
             temporary.replace(destination)
     except OSError as error:
         raise WriteError(f"{destination}: the bundle cannot be written ({error.strerror or error})") from error

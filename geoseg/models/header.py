@@ -98,7 +98,10 @@ def _header_text(path: Path) -> tuple[bytes, int]:
             length = int.from_bytes(start, "little")
             if len(start) < 8 or not 2 <= length <= size - 8:
                 if start.startswith(_PICKLES):
-                    raise ModelError(f"{path}: found a pickle (PyTorch checkpoint), which can run code; {_EXPECTED}")
+                    raise ModelError(
+                        f"{path}: found a pickle (PyTorch checkpoint), which can run code; {_EXPECTED}; make one of "
+                        "its weights with  geoseg models import"
+                    )
                 raise ModelError(f"{path}: found {size} bytes without a complete safetensors header; {_DAMAGED}")
             if length > LARGEST_HEADER:
                 raise ModelError(

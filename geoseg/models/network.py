@@ -17,6 +17,7 @@ from geoseg.models.header import TensorInfo
 from geoseg.models.registry import OWN, architectures, create_model
 
 FLOATING = frozenset({"F16", "BF16", "F32", "F64"})
+_AGAIN = "write the bundle again from the network that was trained"
 _LISTED = 4  # names in a message; the rest is counted
 
 
@@ -38,11 +39,16 @@ def network_of(card: ModelCard) -> nn.Module:
             f"card {card.name}: found kind {card.kind} with the architecture {card.architecture}, which is "
             f"{known[card.architecture].kind}; expected both to be the same"
         )
-    classes = len(card.object_ids if card.kind == "instance" else card.channel_ids)
-    things = len(card.object_ids) if card.kind == "panoptic" else 0
+    classes, things = _counts(card)
     return create_model(
         card.architecture, in_channels=len(card.bands), classes=classes, things=things, **card.arguments
     )
+
+
+def _counts(card: ModelCard) -> tuple[int, int]:
+    """What `create_model` is told of classes and of things."""
+    things = len(card.object_ids)
+    return (things, 0) if card.kind == "instance" else (len(card.channel_ids), things)
 
 
 def skeleton_of(card: ModelCard) -> nn.Module:
@@ -70,7 +76,14 @@ class _RatesOnCpu(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def check_fit(path: Path, skeleton: nn.Module, found: Mapping[str, TensorInfo]) -> None:
+def remedy_of(card: ModelCard) -> str:
+    """What to do where weights do not fit a card's network."""
+    classes, things = _counts(card)
+    counts = f"in_channels={len(card.bands)}, classes={classes}" + (f", things={things}" if things else "")
+    return f"the card asks for {counts}: build the network with geoseg.models.network_of(card), or correct the card"
+
+
+def check_fit(path: Path, skeleton: nn.Module, found: Mapping[str, TensorInfo], remedy: str = _AGAIN) -> None:
     """Raise ModelError unless the tensors `found` in the file are those of the network, by name, shape and kind."""
     expected = skeleton.state_dict()
     missing = sorted(expected.keys() - found.keys())
@@ -86,10 +99,7 @@ def check_fit(path: Path, skeleton: nn.Module, found: Mapping[str, TensorInfo]) 
         if names
     ]
     if faults:
-        raise ModelError(
-            f"{path}: the weights do not fit the card's architecture: {'; '.join(faults)}; "
-            "write the bundle again from the network that was trained"
-        )
+        raise ModelError(f"{path}: the weights do not fit the card's architecture: {'; '.join(faults)}; {remedy}")
 
 
 def _fits(tensor: torch.Tensor, found: TensorInfo) -> bool:

@@ -56,6 +56,13 @@ def resolve(reference: str | Path, warn: Callable[[str], None] = _LOG.warning) -
         if found is not None:
             return found
         if path.name == reference and not path.suffix and not folder:
+            from geoseg.models.zoo import zoo
+
+            if reference in {one["name"] for one in zoo()["architectures"]}:
+                raise ModelError(
+                    f"{reference!r} is an architecture, which has no weights of its own; expected a model: see "
+                    "`geoseg models list`, or train one"
+                )
             raise UnknownNameError("model", reference, (*names(), *brought()))
     raise ModelError(f"{path}: found {'a folder' if folder else 'no such file'}; {_expected()}")
 

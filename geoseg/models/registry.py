@@ -161,6 +161,11 @@ def _counts(found: Architecture, in_channels: int, classes: int, things: int) ->
     """What the builder is told of bands and classes. Raises ModelError when a number makes no sense."""
     counts = {"in_channels": in_channels, "classes": classes}
     if found.kind == "panoptic":
+        if not things:
+            raise ModelError(
+                f"{found.name} is panoptic: found things=0; give the number of things, and as classes the number of "
+                "those that are stuff"
+            )
         counts["things"] = things
     elif things:
         raise ModelError(f"{found.name}: found things={things!r}, but this architecture is {found.kind}; leave it out")

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from geoseg.core.classes import ClassInfo, ClassSet
 from geoseg.core.values import normalisation
 from geoseg.errors import GeosegError, ModelError, UnknownNameError, WriteError
 from geoseg.models import create_model, load_model, save_bundle
@@ -249,3 +250,17 @@ def test_a_bundle_of_another_tool_needs_no_checksum(bundle):
     assert "geoseg.sha256" not in header["__metadata__"]
     assert json.loads(header["__metadata__"]["geoseg.card"])["name"] == load_model(bundle).card.name
     assert len(data) == 3 * 3 * 2 + 3 * 4
+
+
+def test_a_network_of_other_counts_is_told_how_the_cards_is_built(tmp_path):
+    classes = ClassSet(
+        classes=(
+            ClassInfo(id=0, name="ground", colour="#000000"),
+            ClassInfo(id=1, name="roof", colour="#ff0000", kind="thing"),
+        )
+    )
+    card = toy_card(kind="threshold").model_copy(update={"architecture": "unet", "arguments": {}, "classes": classes})
+    network = create_model("unet", encoder="resnet18", in_channels=3, classes=5)
+    with pytest.raises(ModelError, match=r"the card asks for in_channels=3, classes=2: build .*network_of\(card\)"):
+        save_bundle(tmp_path / "m.safetensors", network, card)
+    assert not list(tmp_path.iterdir())

@@ -17,6 +17,9 @@ from geoseg.models.network import check_fit, network_of, skeleton_of
 from geoseg.models.placing import scratch
 from geoseg.models.verification import verify
 
+_REMEDY = "name the architecture of the weights (--architecture, --argument), or leave both out to have it told"
+BUNDLES = (".safetensors",)  # the ending of what holds tensors and a card alone
+
 
 def write_model(path: Path, found: Found, card: ModelCard, destination: Path) -> None:
     """Write what was found with its card to `destination`, after every check of `geoseg models verify`.
@@ -24,6 +27,11 @@ def write_model(path: Path, found: Found, card: ModelCard, destination: Path) ->
     Raises ModelError when the weights do not fit (tensor by tensor) or a check fails, WriteError when the file cannot
     be written.
     """
+    if found.attach is not None and destination.suffix.lower() in BUNDLES:
+        raise ModelError(
+            f"{destination}: found a network that geoseg cannot build anew ({path.name}); it is kept as the file that "
+            f"it is, which is no safetensors: give the output the ending {path.suffix or '.onnx'}"
+        )
     try:
         with scratch(destination) as folder:
             made = folder / destination.name
@@ -38,7 +46,7 @@ def write_model(path: Path, found: Found, card: ModelCard, destination: Path) ->
 
 
 def _write_bundle(path: Path, weights: Mapping[str, Tensor], card: ModelCard, made: Path) -> None:
-    check_fit(path, skeleton_of(card), infos(weights))
+    check_fit(path, skeleton_of(card), infos(weights), _REMEDY)
     with torch.random.fork_rng(devices=[]):
         module = network_of(card)
     module.load_state_dict(dict(weights), strict=True)

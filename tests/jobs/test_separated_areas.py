@@ -1,4 +1,4 @@
-"""Objects that a separator tells apart, from a scene to polygons: tiles change none of them."""
+"""Objects that a separator tells apart, from a scene to polygons: tiles and areas of interest change none of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 import rasterio
 import shapely
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import geoseg
@@ -24,6 +26,7 @@ CLASSES = (
     ClassInfo(id=2, name="boundary", colour="#ff0000"),
 )
 SIDE = 112
+LEFT, TOP = 500_000, 5_000_000
 
 
 class Shown(nn.Module):
@@ -114,3 +117,59 @@ def test_a_scene_of_more_than_one_chunk_is_that_of_one(tmp_path, monkeypatch):
     whole, other = found(scene, tmp_path, "whole", 256)
     np.testing.assert_array_equal(raster, other)
     assert chunks.equals(whole)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10**6), st.sampled_from(["exact", "simplify", "square"]), st.sampled_from([0.0, 20.0]))
+def test_objects_of_an_area_are_those_of_the_whole_scene(tmp_path, seed, outline, least):
+    compare(tmp_path, seed, {"outline": outline, "min_area_m2": least})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outline", ["exact", "simplify", "smooth", "square"])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 20.0]))
+def test_objects_of_many_areas_are_those_of_the_whole_scene(tmp_path, outline, seed, least):
+    compare(tmp_path, seed, {"outline": outline, "min_area_m2": least})
+
+
+def compare(folder: Path, seed: int, postprocess: dict[str, object]) -> None:
+    """The polygons that meet random areas, and the pixels in them, against those of the whole scene."""
+    random = np.random.default_rng(seed)
+    scene = scene_of(folder, fields(random))
+    whole, raster = found(scene, folder, "whole", postprocess=postprocess)
+    for _ in range(2):
+        (top, left), (height, width) = random.integers(0, SIDE - 20, 2), random.integers(3, 20, 2)
+        box = shapely.box(LEFT + left, TOP - top - height, LEFT + left + width, TOP - top)
+        part, pixels = found(scene, folder, "part", postprocess=postprocess, region={"bounds": box.bounds})
+        expected = whole[whole.intersects(box)]
+        assert described(part) == described(expected)
+        classes, numbers = raster[:, top : top + height, left : left + width]
+        np.testing.assert_array_equal(pixels[0], classes)
+        pairs = np.unique(np.stack([pixels[1].ravel(), numbers.ravel()]), axis=1)
+        assert len(set(pairs[0])) == len(set(pairs[1])) == len(pairs[0])
+
+
+def described(frame) -> list[object]:
+    """What a frame says of each object, its number aside; measures are sums, whose order is another's.
+
+    Points on a straight side are left out: they tell where neighbours meet, of which not all have to be certain.
+    """
+    rows = frame.drop(columns=["instance_id", "geometry"]).round(6).itertuples(index=False)
+    shapes = shapely.normalize(shapely.simplify(shapely.normalize(frame.geometry.to_numpy()), 0))
+    return sorted(zip(shapely.to_wkb(shapes), map(str, rows), strict=True))
+
+
+def test_a_raster_alone_is_looked_at_too(tmp_path):
+    ids = np.full((SIDE, SIDE), 2, np.uint8)
+    ids[50, 108] = ids[100, 3] = 1
+    scene = scene_of(tmp_path, ids)
+    rasters = []
+    for name, region in (("whole", {}), ("part", {"bounds": (LEFT + 30, TOP - 60, LEFT + 40, TOP - 50)})):
+        path = tmp_path / f"{name}.tif"
+        inference = {"tile_size": 16, "overlap": 0, "precision": "fp32", "device": "cpu"}
+        options = {"inference": inference, **({"region": region} if region else {})}
+        geoseg.predict(scene, model(), output={"raster": str(path)}, options=options).close()
+        with rasterio.open(path) as raster:
+            rasters.append(raster.read())
+    np.testing.assert_array_equal(rasters[1][0], rasters[0][0][50:60, 30:40])
