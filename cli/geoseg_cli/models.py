@@ -10,6 +10,9 @@ from geoseg.errors import ModelError
 from geoseg_cli.importing import fact_options
 from geoseg_cli.options import examples, json_option
 
+_FORMS = {".onnx": "onnx", ".xml": "openvino", ".pt2": "pt2", ".json": "mlm"}
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a file that exists.")
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -102,9 +105,10 @@ def verify(model: str, as_json: bool) -> None:
     "--format",
     "form",
     type=click.Choice(["onnx", "openvino", "pt2", "mlm"]),
-    help="Default: what the ending says (.onnx, .xml, .pt2), else mlm, a STAC item in JSON.",
+    help="Default: what the ending says: .onnx, .xml (OpenVINO), .pt2, .json (mlm, a STAC item).",
 )
 @click.option("--any-size", is_flag=True, help="Let the file take chips of any size, not the card's alone.")
+@overwrite_option
 @json_option
 @examples(
     """
@@ -112,7 +116,7 @@ def verify(model: str, as_json: bool) -> None:
     geoseg models export buildings buildings.pt2
     """
 )
-def export(model: str, destination: str, form: str | None, any_size: bool, as_json: bool) -> None:
+def export(model: str, destination: str, form: str | None, any_size: bool, overwrite: bool, as_json: bool) -> None:
     """Write a model for other programs, its card inside.
 
     The formats are ONNX, OpenVINO and torch.export; --format mlm describes the model as a STAC item.
@@ -121,9 +125,8 @@ def export(model: str, destination: str, form: str | None, any_size: bool, as_js
     in the QGIS plugin Deepness (with chips of one size). The STAC item follows the extension for machine-learning
     models (MLM).
     """
-    from pathlib import PurePath
-
-    chosen = form or {".onnx": "onnx", ".xml": "openvino", ".pt2": "pt2"}.get(PurePath(destination).suffix, "mlm")
+    chosen = form or _form_of(destination)
+    _check_free(destination, overwrite)
     if chosen == "mlm":
         from geoseg.models import export_mlm
 
@@ -162,9 +165,9 @@ def pull(
 ) -> None:
     """Download a model into the cache, and print its licence.
 
-    REFERENCE is https://host/model.safetensors (other files need --sha256), hf:owner/repository[@revision][:file] of
-    Hugging Face, torchgeo:Unet_Weights.SENTINEL2_3CLASS_FTW and its like, torchvision:..._Weights.NAME, or
-    mlm:item.json, a STAC item with the MLM extension, by its path or its address.
+    REFERENCE is https://host/model.safetensors (other files need --sha256), hf:owner/repository of Hugging Face (with
+    @revision and :file behind it where needed), torchgeo:Unet_Weights.SENTINEL2_3CLASS_FTW and its like,
+    torchvision:..._Weights.NAME, or mlm:item.json, a STAC item with the MLM extension, by its path or its address.
 
     The cache is the folder that GEOSEG_CACHE names, else one of the user's. With GEOSEG_OFFLINE=1 nothing is fetched.
     What a foreign model does not say of itself is asked for: the other flags add it, as for `geoseg models import`.
@@ -190,9 +193,10 @@ def pull(
 
 @models.command("import")
 @click.argument("source", metavar="FILE|FOLDER")
-@click.option("-o", "--output", required=True, metavar="MODEL", help="The model to write; an older one is replaced.")
+@click.option("-o", "--output", required=True, metavar="MODEL", help="The model to write.")
 @click.option("--sha256", metavar="DIGITS", help="The checksum that the file of weights is to have.")
 @fact_options
+@overwrite_option
 @json_option
 @examples(
     """
@@ -200,7 +204,7 @@ def pull(
     geoseg models import item.json -o renamed.safetensors --name town-roofs --attribution "Town of Banepa"
     """
 )
-def import_(source: str, output: str, sha256: str | None, as_json: bool, **flags: Any) -> None:
+def import_(source: str, output: str, sha256: str | None, overwrite: bool, as_json: bool, **flags: Any) -> None:
     """Make a geoseg model of a foreign file or folder.
 
     FILE is a torch checkpoint of weights, safetensors, TorchScript, ONNX (that of the QGIS plugin Deepness too) or a
@@ -217,6 +221,7 @@ def import_(source: str, output: str, sha256: str | None, as_json: bool, **flags
     from geoseg_cli.importing import hints_from, show_import
 
     path = Path(source)
+    _check_free(output, overwrite)
     found = detect(path)
     checksum = check_sum(path, sha256)
     card = import_model(path, Path(output), hints_from(flags))
@@ -225,6 +230,26 @@ def import_(source: str, output: str, sha256: str | None, as_json: bool, **flags
         _print_json(report)
     else:
         show_import(report)
+
+
+def _form_of(destination: str) -> str:
+    """The format that the ending stands for."""
+    from pathlib import PurePath
+
+    ending = PurePath(destination).suffix.lower()
+    if ending not in _FORMS:
+        raise click.UsageError(f"{destination}: found the ending {ending!r}; expected {', '.join(_FORMS)}, or --format")
+    return _FORMS[ending]
+
+
+def _check_free(destination: str, overwrite: bool) -> None:
+    """Raise OutputError when a file stands there that is not to be replaced."""
+    from pathlib import Path
+
+    from geoseg.errors import OutputError
+
+    if not overwrite and Path(destination).exists():
+        raise OutputError(f"{destination}: exists already; pass --overwrite to replace it, or choose another name")
 
 
 def _print_json(value: Any) -> None:

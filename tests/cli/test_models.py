@@ -127,3 +127,18 @@ def test_what_is_no_model_is_refused_in_one_line(geoseg, tmp_path):
     assert answer.code == 2
     assert str(path) in answer.err
     assert answer.err.count("\n") == 1
+
+
+def test_exports_replace_nothing_unasked_and_go_by_known_endings(geoseg, tmp_path):
+    model, item = str(write_toy_bundle(tmp_path / "m.safetensors")), str(tmp_path / "m.json")
+    assert geoseg("models", "export", model, item).code == 0
+    again = geoseg("models", "export", model, item)
+    assert again.code == 2
+    assert "exists already; pass --overwrite" in again.err
+    assert geoseg("models", "export", model, item, "--overwrite").code == 0
+    odd = geoseg("models", "export", model, str(tmp_path / "m.onx"))
+    assert odd.code == 2
+    assert "found the ending '.onx'; expected .onnx, .xml, .pt2, .json" in odd.err
+    imported = geoseg("models", "import", item, "-o", model)
+    assert imported.code == 2
+    assert "exists already" in imported.err
