@@ -1,6 +1,7 @@
 """A scene from file to class raster with a real network, beside geoai's predict_geotiff with the same weights.
 
-    python benchmarks/end_to_end.py [--images FOLDER] [--no-peers] [--size 3072] [--repetitions 3] [--backends torch]
+    python benchmarks/end_to_end.py [--images FOLDER] [--no-peers] [--size 3072] [--repetitions 3]
+        [--backends torch openvino]
 
 The network is a U-Net with a resnet34; tile 512, overlap 128. The scene is put together from the imagery in FOLDER
 (rasters of three bands of bytes), or made up. Every run is a process of its own, and all take turns; a ratio is the
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="a U-Net resnet34 bundle to use, trained for instance")
     parser.add_argument("--no-peers", action="store_true", help="geoseg alone")
     parser.add_argument("--peer-python", type=Path, help="interpreter of an environment that has the peers already")
-    parser.add_argument("--backends", nargs="+", default=["torch"], help="torch, onnx, openvino, compile")
+    parser.add_argument("--backends", nargs="+", default=["torch", "openvino"], help="torch, onnx, openvino, compile")
     parser.add_argument("--size", type=int, default=3072, help="rows and columns of the scene")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the figures here, too")
