@@ -28,6 +28,8 @@ CLASSES = (
 SIDE = 112
 LEFT, TOP = 500_000, 5_000_000
 
+UNSCOPED = [HealthCheck.function_scoped_fixture]
+
 
 class Shown(nn.Module):
     """The classes are the values of the first band."""
@@ -119,7 +121,7 @@ def test_a_scene_of_more_than_one_chunk_is_that_of_one(tmp_path, monkeypatch):
     assert chunks.equals(whole)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, derandomize=True, deadline=None, suppress_health_check=UNSCOPED)
 @given(st.integers(0, 10**6), st.sampled_from(["exact", "simplify", "square"]), st.sampled_from([0.0, 20.0]))
 def test_objects_of_an_area_are_those_of_the_whole_scene(tmp_path, seed, outline, least):
     compare(tmp_path, seed, {"outline": outline, "min_area_m2": least})
@@ -127,7 +129,7 @@ def test_objects_of_an_area_are_those_of_the_whole_scene(tmp_path, seed, outline
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outline", ["exact", "simplify", "smooth", "square"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=UNSCOPED)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 20.0]))
 def test_objects_of_many_areas_are_those_of_the_whole_scene(tmp_path, outline, seed, least):
     compare(tmp_path, seed, {"outline": outline, "min_area_m2": least})
