@@ -48,12 +48,6 @@ def plain_name(text: str) -> str:
     return _UNSAFE.sub("-", text).strip(".-")[-_LONGEST_NAME:].lstrip(".-") or "download"
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class Download:
     """One record of the index: the file `name` of `size` bytes with that checksum came from `url`.

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from geoseg.errors import MissingExtraError, ModelError, UnknownNameError
-from geoseg.models.hub.cache import sha256_of
+from geoseg.models.digest import sha256_of
 from geoseg.models.hub.facts import facts_of
 from geoseg.models.hub.fetching import fetch, forget, sum_in_name
 from geoseg.models.hub.licences import licence_of

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from geoseg.errors import ModelError
+from geoseg.models.digest import sha256_of
 from geoseg.models.hub import cache
 from geoseg.models.hub.cache import Download
 from geoseg.models.hub.checksums import sha256_digits
@@ -94,7 +95,7 @@ def name_of(url: str) -> str:
 def _by_hand(url: str, sha256: str) -> Path | None:
     """A file with that checksum, whatever address it came from, or that someone has put there."""
     for path in sorted((cache.folder() / "downloads").glob(f"{sha256}*/{name_of(url)}")):
-        if cache.sha256_of(path).startswith(sha256):
+        if sha256_of(path).startswith(sha256):
             return path
     return None
 
@@ -107,7 +108,7 @@ def _download(url: str, sha256: str | None, progress: Callable[[int, int | None]
     except OSError as error:
         raise cache.unwritable(part.path.parent, error) from error
     etag = transfer(url, part, progress, sha256 is not None and len(sha256) == _WHOLE)
-    found = cache.sha256_of(part.path)
+    found = sha256_of(part.path)
     _check_sum(url, part, found, sha256)
     kept = Download(shown(url), found, part.size, name_of(url), etag)
     try:
@@ -136,8 +137,8 @@ def _check_sum(url: str, part: Part, found: str, given: str | None) -> None:
 
 def _whole(path: Path, sha256: str) -> bool:
     try:
-        return cache.sha256_of(path) == sha256
-    except OSError:
+        return sha256_of(path) == sha256
+    except ModelError:
         return False
 
 

@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from geoseg.errors import ModelError, UnknownNameError
-from geoseg.models.hub.cache import folder, sha256_of
+from geoseg.models.digest import sha256_of
+from geoseg.models.hub.cache import folder
 from geoseg.models.hub.licences import licence_of
 from geoseg.models.hub.offers import Obtained, Offer, Report
 from geoseg.models.hub.references import SCHEMES, Reference

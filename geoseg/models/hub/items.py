@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import ModelError
-from geoseg.models.hub.cache import folder, key_of, replace_text, sha256_of, unwritable
+from geoseg.models.digest import sha256_of
+from geoseg.models.hub.cache import folder, key_of, replace_text, unwritable
 from geoseg.models.hub.checksums import Checksum, multihash
 from geoseg.models.hub.fetching import fetch, forget, name_of
 from geoseg.models.hub.licences import Licence, licence_of, together
@@ -131,10 +132,8 @@ def _checked(place: str, path: Path, pin: str | None, recorded: Checksum | None,
 def _sum_of(path: Path, place: str) -> str:
     try:
         return sha256_of(path)
-    except OSError as error:
-        raise ModelError(
-            f"{path}: cannot be read ({error.strerror or error}); {place} names it as its model"
-        ) from error
+    except ModelError as error:
+        raise ModelError(f"{error}; {place} names it as its model") from error
 
 
 def _beside(place: str, item: Mapping[str, Any], path: Path) -> Path:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from geoseg.errors import ModelError
-from geoseg.models.hub.cache import sha256_of
+from geoseg.models.digest import sha256_of
 from geoseg.models.hub.fetching import fetch, forget, name_of
 from geoseg.models.hub.offers import Obtained, Offer, Report
 from geoseg.models.hub.references import Reference
