@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -34,8 +35,16 @@ def qgis_python() -> Path:
     return python
 
 
+def needed(package: str) -> Any:
+    """A package of an extra; without it the test is skipped, and fails in CI."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        missing(f"the package {package} is not installed: pip install 'geoseg[all]'")
+
+
 def missing(what: str) -> NoReturn:
     """Skip a test for want of something that a user's machine may lack; in CI that is a failure."""
     if os.environ.get("CI"):
         pytest.fail(what)
-    pytest.skip(what)
+    pytest.skip(what, allow_module_level=True)

@@ -14,6 +14,7 @@ from scipy import ndimage
 import geoseg
 from geoseg.errors import InputError, MissingExtraError, ModelError, UnknownNameError, WriteError
 from geoseg.models import clouds, read_card, resolve
+from tests.conftest import missing, needed
 from tests.factory import make_raster
 
 TRANSFORM = Affine(30, 0, 500_000, 0, -30, 5_000_000)
@@ -22,10 +23,10 @@ TRANSFORM = Affine(30, 0, 500_000, 0, -30, 5_000_000)
 @pytest.fixture(scope="module")
 def package():
     """The folder of the installed package."""
-    pytest.importorskip("onnxruntime", reason="the extra clouds is not installed")
+    needed("onnxruntime")
     found = importlib.util.find_spec("ukis_csmask")
     if found is None:
-        pytest.skip("the extra clouds is not installed")
+        missing("the package ukis_csmask is not installed")
     return Path(found.submodule_search_locations[0])
 
 

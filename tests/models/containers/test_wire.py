@@ -6,8 +6,9 @@ import pytest
 from geoseg.errors import ModelError
 from geoseg.models import containers
 from geoseg.models.containers import onnx_file
+from tests.conftest import needed
 
-onnx = pytest.importorskip("onnx")
+onnx = needed("onnx")
 
 
 def varint(value):

@@ -11,6 +11,7 @@ from torch.nn import functional
 from geoseg.errors import ModelError
 from geoseg.models.importing import detect, import_model
 from geoseg.models.importing.conversion import check_sum
+from tests.conftest import needed
 from tests.models.importing.foreign import answer, facts, noise, said, unet
 
 
@@ -78,7 +79,7 @@ def test_weights_in_parts_have_no_one_checksum(tmp_path):
 @pytest.fixture(scope="module")
 def segformer(tmp_path_factory):
     """A small SegFormer of transformers, and the folder that it was saved in."""
-    transformers = pytest.importorskip("transformers")
+    transformers = needed("transformers")
     torch.manual_seed(0)
     config = transformers.SegformerConfig(
         hidden_sizes=[16, 32, 48, 64],

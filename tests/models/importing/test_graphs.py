@@ -6,9 +6,10 @@ from torch import nn
 
 from geoseg.errors import ModelError
 from geoseg.models.importing import detect, import_model
+from tests.conftest import needed
 from tests.models.importing.foreign import SIDE, Plain, answer, facts, noise, said, save_onnx
 
-onnx = pytest.importorskip("onnx")
+onnx = needed("onnx")
 
 DEEPNESS = {
     "model_type": "Segmentor",

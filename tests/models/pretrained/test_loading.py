@@ -11,6 +11,7 @@ from geoseg.models import architectures, create_model
 from geoseg.models.network import _RatesOnCpu
 from geoseg.models.pretrained import card_facts, inflate, load_encoder
 from geoseg.models.pretrained.encoder import encoder_of
+from tests.conftest import needed
 from tests.toy import write_toy_bundle
 
 RGB = ("red", "green", "blue")
@@ -28,7 +29,7 @@ CHOOSING = [name for name, found in architectures().items() if found.takes_encod
 def test_the_encoder_of_every_architecture_is_found(name):
     found = architectures()[name]
     for package in {"transformers": ("transformers", "scipy")}.get(found.extra or "", ()):
-        pytest.importorskip(package)
+        needed(package)
     counts = {"classes": 2, **({"things": 1} if found.kind == "panoptic" else {})}
     with torch.device("meta"), _RatesOnCpu():
         encoder = encoder_of(create_model(name, in_channels=5, **counts))

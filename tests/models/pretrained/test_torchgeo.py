@@ -3,12 +3,8 @@
 import functools
 
 import pytest
-import torch
-
-pytest.importorskip("torchgeo", reason="the extra torchgeo is not installed")
-
 import timm
-import torchgeo.models
+import torch
 import torchvision
 
 from geoseg.core.bands import COMMON, undated
@@ -21,7 +17,11 @@ from geoseg.models.pretrained.encoder import encoder_of
 from geoseg.models.pretrained.loading import fit
 from geoseg.models.pretrained.source import Pretrained
 from geoseg.models.pretrained.swin import from_torchvision
+from tests.conftest import needed
 from tests.toy import toy_card
+
+needed("torchgeo.models")
+torchgeo = needed("torchgeo")
 
 NAMES = torchgeo_weights.names()
 ENCODERS = {
