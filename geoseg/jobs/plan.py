@@ -15,10 +15,10 @@ import geoseg
 from geoseg.core.card import ModelCard
 from geoseg.core.tiling import Block, Tiling
 from geoseg.core.values import Decision, Stretch
-from geoseg.errors import ModelError, RegionError, ResolutionError, SpecError
+from geoseg.errors import ModelError, RegionError
 from geoseg.inference.device import Compute, choose
 from geoseg.inference.network import Augmentation, Network, probe, time_batch
-from geoseg.io.grid import crop, model_grid
+from geoseg.io.grid import crop
 from geoseg.io.outputs import check_outputs
 from geoseg.io.raster_sink import RasterOptions
 from geoseg.io.region import RegionMask, read_region
@@ -26,6 +26,7 @@ from geoseg.io.reproject import plan_reprojection
 from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.io.sources import source_files
 from geoseg.jobs.cost import Batch, Cost, disk_of, memory_of, require
+from geoseg.jobs.fitting import accepted, check_augmentation, grid_for, tiling_for
 from geoseg.jobs.naming import CardNaming
 from geoseg.jobs.objects import ObjectNaming
 from geoseg.jobs.product import Product, described, resolved
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from geoseg.models import LoadedModel
 
 MERGED = 512  # pixels that a patch which is merged may be long, in an area of interest
-CLOSE = 0.1  # a scene's resolution may differ so much from the model's before it is resampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Plan:
     def out_of_range(self) -> bool:
         """Whether the scene's resolution is one that the model was not trained on."""
         found = self.scene.resolution
-        return found is not None and not _accepted(self.card, found)
+        return found is not None and not accepted(self.card, found)
 
     @property
     def scene_pixels(self) -> float:
@@ -247,8 +247,8 @@ def plan(job: PredictJob, model: LoadedModel | None = None) -> Plan:
     grid = grid_for(scene, card, job)
     bidx = scene.bidx_for(card.bands)
     _check_formats(job, grid, outputs)
-    _check_augmentation(card, job)
-    tiling = _tiling(grid, card, job)
+    check_augmentation(card, job)
+    tiling = tiling_for(grid, card, job)
     margin = _first_margin(grid, tiling, scene, resolved(job.postprocess, task, None))
     area = _region(job, scene, 0.0)
     if area is not None and not all(span.size for span in area.spans(grid)):
@@ -324,61 +324,6 @@ def grown(plan: Plan) -> Plan:
     larger = replace(plan, region=region, block=block, margin_m=margin)
     larger.check()
     return larger
-
-
-def grid_for(scene: Scene, card: ModelCard, job: PredictJob) -> GeoBox:
-    """The grid to predict on: the scene's own within 10 % of the model's resolution, else a resampled one."""
-    found, asked = scene.resolution, job.inference.resolution
-    if found is None:
-        raise ResolutionError(
-            f"{scene.name}: its ground resolution is unknown (no CRS); expected about {card.resolution:g} m per pixel; "
-            "state what it is with --scene-resolution"
-        )
-    low, high = card.resolution_range
-    for what, value in ((scene.name, found), ("--resolution", asked)):
-        if value is None or job.inference.any_resolution or _accepted(card, value):
-            continue
-        raise ResolutionError(
-            f"{what}: found {value:.3g} m per pixel; model {card.name} expects {low:g} to {high:g} m; choose "
-            "another model, or override with --any-resolution (the result is then worth little)"
-        )
-    target = asked or (found if found > high * (1 + CLOSE) else card.resolution)
-    sizes = scene.pixel_size or (found, found)
-    if all(abs(size / target - 1) <= CLOSE for size in sizes):
-        return scene.grid
-    return model_grid(scene, target)
-
-
-def _accepted(card: ModelCard, resolution: float) -> bool:
-    low, high = card.resolution_range
-    return low * (1 - CLOSE) <= resolution <= high * (1 + CLOSE)
-
-
-def _tiling(grid: GeoBox, card: ModelCard, job: PredictJob) -> Tiling:
-    tile = job.inference.tile_size or card.tile_size
-    if tile % card.divisor:
-        near = max(card.divisor, round(tile / card.divisor) * card.divisor)
-        raise SpecError(f"tile size {tile}: model {card.name} needs a multiple of {card.divisor}; for instance {near}")
-    overlap = job.inference.overlap
-    if overlap is None:
-        overlap = min(card.overlap, tile // 2)
-    height, width = grid.shape
-    if card.kind != "semantic" and overlap == 0 and max(height, width) > tile:
-        raise SpecError(
-            f"overlap 0: model {card.name} finds objects, which are joined where tiles overlap; give --overlap at "
-            f"least {max(1, tile // 8)}"
-        )
-    return Tiling.over((height, width), tile, overlap)
-
-
-def _check_augmentation(card: ModelCard, job: PredictJob) -> None:
-    """Raise SpecError where scores of pixels would be averaged that a model of objects does not have."""
-    asked = Augmentation(job.inference.tta, job.inference.scales)
-    if card.kind != "semantic" and asked != Augmentation():
-        raise SpecError(
-            f"model {card.name}: found --tta or --scales with a model that finds objects; they average the scores of "
-            "pixels: leave both out"
-        )
 
 
 def _first_margin(grid: GeoBox, tiling: Tiling, scene: Scene, wanted: Postprocess) -> float:

@@ -120,7 +120,7 @@ def crop(found: Raster, tight: Raster, bits: NDArray[np.uint8]) -> NDArray[np.bo
     for i in range(found.boxes.shape[0]):
         to = tight.offsets[i]
         for y in range(tight.boxes[i, 1], tight.boxes[i, 3]):
-            row = _row(found, i, y)
+            row = first_of_row(found, i, y)
             for x in range(tight.boxes[i, 0], tight.boxes[i, 2]):
                 if found.masks[row + x]:
                     value = SEEN | WANTED if everything else bits[y, x]
@@ -149,7 +149,7 @@ def shared_pixels(pairs: Ints, views: Raster) -> Ints:
         left, right = max(boxes[a, 0], boxes[b, 0]), min(boxes[a, 2], boxes[b, 2])
         count = 0
         for y in range(max(boxes[a, 1], boxes[b, 1]), min(boxes[a, 3], boxes[b, 3])):
-            row_a, row_b = _row(views, a, y), _row(views, b, y)
+            row_a, row_b = first_of_row(views, a, y), first_of_row(views, b, y)
             for x in range(left, right):
                 count += (masks[row_a + x] != 0) & (masks[row_b + x] != 0)
         shared[k] = count
@@ -157,7 +157,7 @@ def shared_pixels(pairs: Ints, views: Raster) -> Ints:
 
 
 @compiled
-def _row(views: Raster, i: int, y: int) -> int:
+def first_of_row(views: Raster, i: int, y: int) -> int:
     """Where column 0 of row `y` of a view's mask would be."""
     boxes = views.boxes
     place: int = views.offsets[i] + (y - boxes[i, 1]) * (boxes[i, 2] - boxes[i, 0]) - boxes[i, 0]
@@ -172,7 +172,7 @@ def touching(pairs: Ints, views: Raster) -> NDArray[np.bool_]:
     for k in range(pairs.shape[0]):
         a, b = pairs[k, 0], pairs[k, 1]
         for y in range(max(boxes[a, 1], boxes[b, 1] - 1), min(boxes[a, 3], boxes[b, 3] + 1)):
-            row_a = _row(views, a, y)
+            row_a = first_of_row(views, a, y)
             for x in range(max(boxes[a, 0], boxes[b, 0] - 1), min(boxes[a, 2], boxes[b, 2] + 1)):
                 if views.masks[row_a + x] and _beside(views, b, y, x):
                     touch[k] = True
@@ -186,7 +186,7 @@ def touching(pairs: Ints, views: Raster) -> NDArray[np.bool_]:
 def _beside(views: Raster, b: int, y: int, x: int) -> bool:
     boxes = views.boxes
     for near_y in range(max(boxes[b, 1], y - 1), min(boxes[b, 3], y + 2)):
-        row = _row(views, b, near_y)
+        row = first_of_row(views, b, near_y)
         for near_x in range(max(boxes[b, 0], x - 1), min(boxes[b, 2], x + 2)):
             if views.masks[row + near_x]:
                 return True
@@ -211,7 +211,7 @@ def within(pairs: Ints, views: Raster, tiles: Ints, grid: Grid) -> tuple[Ints, N
         high_x = own_x + size_x - grid.x.border if other_x > own_x else own_x + size_x
         area, at_border = 0, False
         for y in range(max(boxes[a, 1], other_y), min(boxes[a, 3], other_y + size_y)):
-            row, outside = _row(views, a, y), y < low_y or y >= high_y
+            row, outside = first_of_row(views, a, y), y < low_y or y >= high_y
             for x in range(max(boxes[a, 0], other_x), min(boxes[a, 2], other_x + size_x)):
                 if views.masks[row + x]:
                     area += 1
@@ -274,7 +274,7 @@ def _give_way(views: Raster, v: int, own: int, other: int, grid: Grid) -> None:
     own_y, other_y = own_row * grid.y.stride, other_row * grid.y.stride
     own_x, other_x = own_column * grid.x.stride, other_column * grid.x.stride
     for y in range(max(boxes[v, 1], other_y), min(boxes[v, 3], other_y + grid.y.tile)):
-        row = _row(views, v, y)
+        row = first_of_row(views, v, y)
         for x in range(max(boxes[v, 0], other_x), min(boxes[v, 2], other_x + grid.x.tile)):
             mine = own_wy[y - own_y] * own_wx[x - own_x]
             theirs = other_wy[y - other_y] * other_wx[x - other_x]
@@ -293,7 +293,7 @@ def clear(views: Raster, v: int, other: int) -> None:
     boxes = views.boxes
     left, right = max(boxes[v, 0], boxes[other, 0]), min(boxes[v, 2], boxes[other, 2])
     for y in range(max(boxes[v, 1], boxes[other, 1]), min(boxes[v, 3], boxes[other, 3])):
-        row, other_row = _row(views, v, y), _row(views, other, y)
+        row, other_row = first_of_row(views, v, y), first_of_row(views, other, y)
         for x in range(left, right):
             if views.masks[other_row + x]:
                 views.masks[row + x] = 0
@@ -360,59 +360,10 @@ def extents(index: Ints, views: Raster, window: Ints) -> Ints:
         v = index[i]
         out[i, 2] = -1
         for y in range(max(boxes[v, 1], window[1]), min(boxes[v, 3], window[3])):
-            row = _row(views, v, y)
+            row = first_of_row(views, v, y)
             for x in range(max(boxes[v, 0], window[0]), min(boxes[v, 2], window[2])):
                 if views.masks[row + x]:
                     if out[i, 2] < 0:
                         out[i, 0], out[i, 1] = y, x
                     out[i, 2] = y
     return out
-
-
-class Brush(NamedTuple):
-    """What is drawn for each view: class ids, scores (0 to 254) and numbers, all (view,)."""
-
-    class_ids: NDArray[np.uint8]
-    scores: NDArray[np.uint8]
-    numbers: NDArray[np.int32]
-
-
-class Drawing(NamedTuple):
-    """What is drawn on, rasters (y, x) of class ids, scores and numbers whose first pixel is `corner` (x, y)."""
-
-    class_ids: NDArray[np.uint8]
-    scores: NDArray[np.uint8]
-    numbers: NDArray[np.int32]
-    corner: tuple[int, int]
-
-
-@compiled
-def paint(index: Ints, views: Raster, brush: Brush, drawing: Drawing) -> None:
-    """Draw the views `index`, as far as they reach into the drawing."""
-    boxes = views.boxes
-    left, top = drawing.corner
-    bottom, right = top + drawing.class_ids.shape[0], left + drawing.class_ids.shape[1]
-    for i in range(index.shape[0]):
-        v = index[i]
-        for y in range(max(boxes[v, 1], top), min(boxes[v, 3], bottom)):
-            row = _row(views, v, y)
-            for x in range(max(boxes[v, 0], left), min(boxes[v, 2], right)):
-                if views.masks[row + x]:
-                    drawing.class_ids[y - top, x - left] = brush.class_ids[i]
-                    drawing.scores[y - top, x - left] = brush.scores[i]
-                    drawing.numbers[y - top, x - left] = brush.numbers[i]
-
-
-@compiled
-def mark(index: Ints, views: Raster, corner: tuple[int, int], marks: NDArray[np.bool_]) -> None:
-    """Set `marks` (y, x), the first of which is the pixel `corner` (x, y), where one of the views `index` lies."""
-    boxes = views.boxes
-    left, top = corner
-    bottom, right = top + marks.shape[0], left + marks.shape[1]
-    for i in range(index.shape[0]):
-        v = index[i]
-        for y in range(max(boxes[v, 1], top), min(boxes[v, 3], bottom)):
-            row = _row(views, v, y)
-            for x in range(max(boxes[v, 0], left), min(boxes[v, 2], right)):
-                if views.masks[row + x]:
-                    marks[y - top, x - left] = True

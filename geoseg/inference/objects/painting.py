@@ -12,8 +12,8 @@ from geoseg.core.classes import NODATA
 from geoseg.core.protocols import ObjectTable, Strip
 from geoseg.core.tiling import Block, Span
 from geoseg.core.values import SCORE_UNIT
+from geoseg.inference.objects.brushes import Brush, Drawing, mark, paint
 from geoseg.inference.objects.finished import Settled
-from geoseg.inference.objects.kernels import Brush, Drawing, mark, paint
 from geoseg.inference.objects.views import packed, unpacked
 
 _PIXELS = 1 << 24  # of a strip, at most, unless one row has more: what waited for a tall object comes out in pieces

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from geoseg.core.classes import NODATA, ClassSet
 from geoseg.core.protocols import Strip
 from geoseg.core.tiling import Span
-from geoseg.inference.separation import kernels
+from geoseg.inference.separation import giving, kernels
 from geoseg.inference.separation.waiting import Settled, Waiting
 
 CHUNK_PIXELS = 1 << 20  # the watershed runs after so many pixels, or as many as wait
@@ -109,9 +109,9 @@ class _Watershed:
         if not len(held.class_ids):
             return
         labels, ends = self._flooded(held, last)
-        found = kernels.measure(held, self._kinds, labels, len(ends.open) - 1)
+        found = giving.measure(held, self._kinds, labels, len(ends.open) - 1)
         numbers = self._settled.add(found, ends, self._waiting.first, bool(self._scored))
-        ready = kernels.settle(held, self._kinds, labels, numbers, found)
+        ready = giving.settle(held, self._kinds, labels, numbers, found)
         del labels
         step = max(1, CHUNK_PIXELS // self._waiting.width)
         for start in range(0, ready, step):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from geoseg.core.protocols import ObjectTable
 from geoseg.core.values import SCORE_UNIT
 from geoseg.errors import ResourceError
-from geoseg.inference.separation import kernels
+from geoseg.inference.separation import giving, kernels
 from geoseg.inference.separation.kernels import Held
 
 MOST_BYTES = 1 << 30  # of rows that wait; what is worked out of them takes about as much again
@@ -131,7 +131,7 @@ class Settled:
         """
         scores = np.rint(np.nan_to_num(self._objects["mean"])).astype(np.uint8)
         before, numbers = self._given, self._objects["number"].copy()
-        instances, self._given = kernels.give(held, scores, numbers, before)
+        instances, self._given = giving.give(held, scores, numbers, before)
         self._objects["number"] = numbers
         new = np.flatnonzero(numbers > before)
         begun = self._objects[new[np.argsort(numbers[new])]]
