@@ -45,6 +45,12 @@ class RegionError(InputError):
     code = "region"
 
 
+class LabelError(InputError):
+    """Labels are unreadable, empty, of unknown classes, or miss the scene."""
+
+    code = "labels"
+
+
 class ModelError(InputError):
     """A bundle or a card is unreadable, damaged, or does not fit the request."""
 
@@ -102,6 +108,12 @@ class ReadError(GeosegError):
     """Pixels could not be read while the job ran; names the file and the window."""
 
     code = "read"
+
+
+class TrainingError(GeosegError):
+    """Training cannot go on: the loss is no number any more, or a checkpoint is not the run's own."""
+
+    code = "training"
 
 
 class WriteError(GeosegError):

@@ -93,6 +93,10 @@ class _Heeding:
     def warn(self, message: str) -> None:
         self._teller.warn(message)
 
+    def note(self, values: Mapping[str, Any]) -> None:
+        heed()
+        self._teller.note(values)
+
 
 def _teller(kind: str) -> Teller:
     if kind == "jsonl":

@@ -24,6 +24,9 @@ class Teller:
         """Something that the user should know."""
         click.echo(f"geoseg: warning: {message}", err=True)
 
+    def note(self, values: Mapping[str, Any]) -> None:
+        """Figures of a job that goes on, by name."""
+
     def planned(self, plan: Mapping[str, Any]) -> None:
         """The job was to be planned only, and this is its plan."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -138,6 +138,10 @@ class Progress(Protocol):
         """Something that the user should know and that does not end the job."""
         ...
 
+    def note(self, values: Mapping[str, Any]) -> None:
+        """Figures of a job that goes on, by name: loss, iou, learning_rate, seconds_left."""
+        ...
+
 
 class Silent:
     """Progress that tells nothing."""
@@ -152,4 +156,7 @@ class Silent:
         """Ignore."""
 
     def warn(self, message: str) -> None:
+        """Ignore."""
+
+    def note(self, values: Mapping[str, Any]) -> None:
         """Ignore."""

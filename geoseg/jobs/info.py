@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from geoseg.errors import DeviceMemoryError, InputError, SpecError
 from geoseg.io.scene import SceneSource, open_scene
+from geoseg.jobs.parts import SceneSpec
 from geoseg.jobs.plan import plan as plan_job
 from geoseg.jobs.plan import seconds
-from geoseg.jobs.spec import PredictJob, SceneSpec, explain
+from geoseg.jobs.spec import PredictJob, explain
 from geoseg.models import remedy_for
 from geoseg.tasks import TASKS
 

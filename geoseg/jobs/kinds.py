@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from geoseg.jobs.spec import JobSpec, VectorizeJob
+from geoseg.jobs.spec import EvaluateJob, JobSpec, TrainJob, VectorizeJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,16 @@ def prepare(job: JobSpec) -> Prepared:
 
         vectors = plan_vectorize(job)
         return Prepared(vectors.describe, lambda progress: run_vectorize(vectors, progress))
+    if isinstance(job, TrainJob):
+        from geoseg.jobs.training import plan_train, run_train
+
+        training = plan_train(job)
+        return Prepared(training.describe, lambda progress: run_train(training, progress))
+    if isinstance(job, EvaluateJob):
+        from geoseg.jobs.evaluating import plan_evaluate, run_evaluate
+
+        comparison = plan_evaluate(job)
+        return Prepared(comparison.describe, lambda progress: run_evaluate(comparison, progress))
     from geoseg.jobs.plan import plan
     from geoseg.jobs.run import run
 

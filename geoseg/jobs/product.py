@@ -13,7 +13,7 @@ from geoseg.errors import SpecError
 from geoseg.io.region import RegionMask
 from geoseg.jobs.naming import Naming
 from geoseg.jobs.objects import ObjectNaming, check_objects
-from geoseg.jobs.spec import PostprocessSpec
+from geoseg.jobs.parts import PostprocessSpec
 from geoseg.tasks import EXACT, Postprocess, Task, get_postprocess
 from geoseg.vector.ground import Ground
 

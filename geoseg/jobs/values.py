@@ -11,7 +11,7 @@ from geoseg.core.values import Stretch
 from geoseg.errors import InputError, SpecError
 from geoseg.io.scene import Scene
 from geoseg.io.stretch import measure_stretch
-from geoseg.jobs.spec import StretchSpec
+from geoseg.jobs.parts import StretchSpec
 
 SLIVER = 0.005  # of the model's range: values that cover less are in other units
 FRACTION = 2.0  # reflectance as a fraction stays below

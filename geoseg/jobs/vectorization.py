@@ -27,9 +27,10 @@ from geoseg.jobs.masks import NO_INSTANCE, ClassMask, InstanceMask, Layer, Mask,
 from geoseg.jobs.metadata import job_metadata
 from geoseg.jobs.naming import CardNaming, CodeNaming, InstanceNaming, Naming
 from geoseg.jobs.outlet import Outlets
+from geoseg.jobs.parts import MaskSpec
 from geoseg.jobs.product import Product, described, resolved
 from geoseg.jobs.result import Result
-from geoseg.jobs.spec import MaskSpec, VectorizeJob
+from geoseg.jobs.spec import VectorizeJob
 from geoseg.jobs.vectors import Target, open_vectors
 
 READERS = 2

@@ -7,8 +7,9 @@ from affine import Affine
 
 from geoseg.errors import SceneError, SpecError
 from geoseg.jobs.info import scene_info
+from geoseg.jobs.parts import SceneSpec
 from geoseg.jobs.plan import plan
-from geoseg.jobs.spec import PredictJob, SceneSpec
+from geoseg.jobs.spec import PredictJob
 from tests.factory import ORIGIN, make_raster
 
 FINE = Affine(0.3, 0, ORIGIN[0], 0, -0.3, ORIGIN[1])

@@ -1,0 +1,1 @@
+"""How good a map is: what was found against what is there, counts first, ratios second."""

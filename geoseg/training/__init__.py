@@ -1,0 +1,1 @@
+"""From labelled scenes to a model: labels become windows, windows become batches, batches train a network."""
