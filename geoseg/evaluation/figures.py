@@ -74,9 +74,9 @@ class SceneFigures(_Values):
 class Calibration(_Values):
     """How far scores are probabilities, for binary models.
 
-    `ece` is the expected calibration error; `bins` are (mean score, share of foreground,
-    pixels); `curve` is (threshold, precision, recall, f1). `threshold` maximises the F1 of pixels, which is `f1` there and `f1_used` at the threshold
-    `used`.
+    `ece` is the expected calibration error; `bins` are (mean score, share of foreground, pixels); `curve` is
+    (threshold, precision, recall, f1). `threshold` maximises the F1 of pixels, which is `f1` there and `f1_used` at the
+    threshold `used`.
     """
 
     ece: float
