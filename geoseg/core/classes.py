@@ -26,11 +26,25 @@ class ClassInfo(BaseModel):
         return value >> 16, value >> 8 & 255, value & 255
 
 
+class Separated(BaseModel):
+    """How a separator was drawn between the objects of the labels.
+
+    "boundary" is the rim of objects, inside, `width_m` metres wide; "contact" the pixels within `width_m` of two
+    different objects; "both" is either.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["boundary", "contact", "both"]
+    width_m: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class ClassSet(BaseModel):
     """Classes in the order of the model's output channels; `background` is the id that is never vectorised.
 
     `separator` is the id of a class that marks where objects end (their boundary, or where they touch): objects are
-    told apart by it, and its pixels are shared out among them. It becomes no object itself.
+    told apart by it, and its pixels are shared out among them. It becomes no object itself. `separated` says how it was
+    drawn for training, where that is known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +52,7 @@ class ClassSet(BaseModel):
     classes: Annotated[tuple[ClassInfo, ...], Field(min_length=1)]
     background: int | None = 0
     separator: int | None = None
+    separated: Separated | None = None
     ignore_index: int = NODATA
 
     @model_validator(mode="after")
