@@ -1,1 +1,7 @@
 """Labels in: polygons, lines, points and class rasters become classes and objects on a scene's grid."""
+
+from geoseg.io.labels.labels import LabelledObjects, Labels, Truth
+from geoseg.io.labels.read import read_labels
+from geoseg.io.labels.source import LabelSource
+
+__all__ = ["LabelSource", "LabelledObjects", "Labels", "Truth", "read_labels"]
