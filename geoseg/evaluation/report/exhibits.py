@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from geoseg.core.tiling import Span
 from geoseg.evaluation.figures import CellFigures, SceneFigures
 from geoseg.evaluation.report.drawing import Shown, View, drawn, foreground, jpeg
 from geoseg.evaluation.report.exhibit import Exhibit
+from geoseg.evaluation.report.found import Found, Known, as_known
 from geoseg.evaluation.report.maps import cell_words
 from geoseg.io.grid import crop, resized
 from geoseg.io.preview import imagery
@@ -32,33 +32,6 @@ _ENOUGH = 0.1  # cells with less of the classes than this share of the fullest t
 _PAPER = 236  # grey where there is no imagery
 
 
-class Known(Protocol):
-    """What is said of a place: labels, or a map."""
-
-    def window(self, grid: GeoBox, y: Span, x: Span) -> Any:
-        """`class_ids` (y, x) uint8 with 255 for unknown, and `object_ids` (y, x), of a window of any grid."""
-        ...
-
-
-class Found(Protocol):
-    """The map: a raster of classes, or polygons."""
-
-    @property
-    def raster(self) -> Path | None:
-        """A raster of class ids."""
-        ...
-
-    @property
-    def vector(self) -> Path | None:
-        """A file of polygons."""
-        ...
-
-    @property
-    def classes(self) -> ClassSet:
-        """What the ids mean."""
-        ...
-
-
 def exhibits(scene: Scene, labels: Known, found: Found, figures: SceneFigures, count: int = 6) -> list[Exhibit]:
     """A thumbnail of the scene, then `count` of its cells: the worst, then the best, none of them twice.
 
@@ -69,7 +42,7 @@ def exhibits(scene: Scene, labels: Known, found: Found, figures: SceneFigures, c
     bands = visible_bands(scene)
     name = figures.scores.name
     pictures = [_thumbnail(scene, bands, name)]
-    said = _Said(labels, _as_known(scene, found), found.classes)
+    said = _Said(labels, as_known(scene, found), found.classes)
     kinds: tuple[tuple[Literal["worst", "best"], list[CellFigures]], ...] = tuple(
         zip(("worst", "best"), chosen(figures.cells, count), strict=True)
     )
@@ -120,16 +93,6 @@ class _Said:
         y, x = Span(0, grid.shape[0]), Span(0, grid.shape[1])
         truth, found = (side.window(grid, y, x) for side in (self.labels, self.found))
         return Shown(truth.class_ids, truth.object_ids), Shown(found.class_ids, found.object_ids)
-
-
-def _as_known(scene: Scene, found: Found) -> Known:
-    """The map, read as labels are: its polygons where there are some, else its raster."""
-    from geoseg.io.labels import read_labels
-    from geoseg.io.labels.source import LabelSource
-
-    path = found.vector or found.raster
-    labels: Known = read_labels(LabelSource(str(path)), scene, found.classes)
-    return labels
 
 
 def _thumbnail(scene: Scene, bands: tuple[int, ...], name: str) -> Exhibit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from geoseg.evaluation.figures import CellFigures, SceneFigures
 from geoseg.evaluation.report.exhibit import Exhibit
@@ -43,9 +44,9 @@ class ErrorMap:
 
 def legend() -> tuple[tuple[int, str], ...]:
     """The colours of the map, by number, and the shares of wrong pixels that they stand for."""
-    bounds = [0.0, *STEPS]
-    names = [f"{percent(low)} to {percent(high)}" for low, high in zip(bounds, STEPS, strict=False)]
-    return tuple(enumerate([f"under {percent(STEPS[0])}", *names[1:], f"{percent(STEPS[-1])} and more"]))
+    said = [f"{100 * bound:g} %" for bound in STEPS]
+    between = [f"{low} to {high}" for low, high in pairwise(said)]
+    return tuple(enumerate([f"under {said[0]}", *between, f"{said[-1]} and more"]))
 
 
 def error_map(scene: SceneFigures, pictures: Mapping[str, Exhibit]) -> ErrorMap | None:

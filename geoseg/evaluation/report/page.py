@@ -71,6 +71,7 @@ def page(
         "percent": words.percent,
         "count": words.count,
         "interval": words.interval,
+        "moment": words.moment,
     }
     return environment.get_template("report.html").render(_shown(evaluation, exhibits, history or ()))
 

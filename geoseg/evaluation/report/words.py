@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 
 from geoseg.evaluation.figures import Figure
@@ -64,10 +65,20 @@ def count(number: int) -> str:
 
 
 def interval(figure: Figure) -> str:
-    """The figure's interval, for instance `0.66 to 0.75`; empty where there is none."""
+    """The figure's interval, for instance `0.661–0.752`; empty where there is none."""
     if figure.low is None or figure.high is None:
         return ""
-    return f"{figure.low:.3f} to {figure.high:.3f}"
+    return f"{figure.low:.3f}–{figure.high:.3f}"
+
+
+def moment(text: str) -> str:
+    """A time in ISO 8601 for people, to the minute; as it is where it is none."""
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    zone = told.strftime("%Z") if told.tzinfo else ""
+    return f"{told:%Y-%m-%d %H:%M} {zone}".strip()
 
 
 def label(name: str) -> str:
