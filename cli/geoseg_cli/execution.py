@@ -46,7 +46,7 @@ def execute(make_job: Callable[[], JobSpec], asked: Asked) -> None:
             outcome = prepared.run(_Heeding(teller)).summary
             teller.result(outcome)
     if asked.progress != "jsonl":
-        _show(outcome, asked)
+        _show(outcome, asked, job.kind)
 
 
 @contextlib.contextmanager
@@ -112,17 +112,31 @@ def _teller(kind: str) -> Teller:
     return Teller()
 
 
-def _show(outcome: Mapping[str, Any], asked: Asked) -> None:
+def _show(outcome: Mapping[str, Any], asked: Asked, kind: str) -> None:
     """Print a plan or a summary: once the bar is gone, so that the two do not mix."""
     if asked.as_json:
         from geoseg_cli.jsonl import to_json
 
         click.echo(to_json(outcome, indent=2))
-    elif asked.dry_run:
+    else:
+        _shower(kind, asked.dry_run)(outcome)
+
+
+def _shower(kind: str, planned: bool) -> Callable[[Mapping[str, Any]], None]:
+    """What prints the plan or the summary of a job of that kind."""
+    if kind == "train":
+        from geoseg_cli.show_training import show_training, show_training_plan
+
+        return show_training_plan if planned else show_training
+    if kind == "evaluate":
+        from geoseg_cli.show_evaluation import show_evaluation
+        from geoseg_cli.show_training import show_comparison_plan
+
+        return show_comparison_plan if planned else show_evaluation
+    if planned:
         from geoseg_cli.show_plan import show_plan
 
-        show_plan(outcome)
-    else:
-        from geoseg_cli.show_result import show_result
+        return show_plan
+    from geoseg_cli.show_result import show_result
 
-        show_result(outcome)
+    return show_result

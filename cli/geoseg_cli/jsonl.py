@@ -12,7 +12,6 @@ from geoseg_cli.tally import Tally
 from geoseg_cli.teller import Teller
 
 PROTOCOL = 1
-PREDICTING = "predicting"
 INTERVAL = 0.25  # seconds between two progress lines of one stage
 
 
@@ -33,7 +32,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
 
 class JsonlProgress(Teller):
-    """Progress as lines `{"geoseg": 1, "type": "plan|progress|warning|result|error", ...}`.
+    """Progress as lines `{"geoseg": 1, "type": "plan|progress|note|warning|result|error", ...}`.
 
     It is safe to use from threads.
     """
@@ -44,15 +43,17 @@ class JsonlProgress(Teller):
         self._interval = interval
         self._tally = tally or Tally()
         self._lock = threading.RLock()
-        self._stage = PREDICTING
-        self._told = -math.inf
+        self._stage = self._tally.stage
+        self._told = self._noted = -math.inf
+        self._notes: dict[str, Any] = {}
         self._pending = False
 
     def plan(self, plan: Mapping[str, Any]) -> None:
         """A plan line."""
         with self._lock:
+            self._flush_notes()
             self._tally.begin(plan)
-            self._stage, self._pending, self._told = PREDICTING, False, -math.inf
+            self._stage, self._pending, self._told = self._tally.stage, False, -math.inf
             self._write("plan", plan=plan)
 
     def advance(self, tiles: int, pixels: int) -> None:
@@ -67,6 +68,7 @@ class JsonlProgress(Teller):
         """What is left to tell of the stage before, then a first line of this one."""
         with self._lock:
             self._flush()
+            self._tally.enter(name)
             self._stage = name
             self._tell()
 
@@ -74,6 +76,14 @@ class JsonlProgress(Teller):
         """A warning line."""
         with self._lock:
             self._write("warning", message=message)
+
+    def note(self, values: Mapping[str, Any]) -> None:
+        """A line of figures, if the last one is long enough ago; a figure that is not told waits for the next line."""
+        with self._lock:
+            self._tally.note(values)
+            self._notes.update(values)
+            if self._tally.clock() - self._noted >= self._interval:
+                self._flush_notes()
 
     def planned(self, plan: Mapping[str, Any]) -> None:
         """The last line of a dry run."""
@@ -94,6 +104,12 @@ class JsonlProgress(Teller):
     def _flush(self) -> None:
         if self._pending:
             self._tell()
+        self._flush_notes()
+
+    def _flush_notes(self) -> None:
+        if self._notes:
+            told, self._notes, self._noted = self._notes, {}, self._tally.clock()
+            self._write("note", values=told)
 
     def _tell(self) -> None:
         tally = self._tally

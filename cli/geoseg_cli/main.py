@@ -17,6 +17,8 @@ from geoseg_cli.signals import terminable
 COMMANDS: Mapping[str, str] = {
     "predict": "geoseg_cli.predict:predict",
     "vectorize": "geoseg_cli.vectorize:vectorize",
+    "train": "geoseg_cli.train:train",
+    "evaluate": "geoseg_cli.evaluate:evaluate",
     "run": "geoseg_cli.run:run",
     "schema": "geoseg_cli.run:schema",
     "info": "geoseg_cli.info:info",
@@ -62,6 +64,8 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
     """
     geoseg predict scene.tif --task buildings -o buildings.gpkg
     geoseg vectorize mask.tif -o polygons.gpkg --postprocess buildings
+    geoseg train --image town.tif --labels buildings.shp --from buildings -o mine.safetensors
+    geoseg evaluate --task buildings --image other.tif --labels other.shp --report report.html
     geoseg info scene.tif
     geoseg models list
     """

@@ -17,8 +17,19 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 SECTIONS: Mapping[str, str] = {
     "task": "Model",
     "model": "Model",
+    "predictions": "Model",
+    "images": "Scenes and their labels",
+    "labels": "Scenes and their labels",
+    "validation": "Scenes and their labels",
     "scene": "Scene",
     "output": "Outputs",
+    "min_area_m2": "Comparison",
+    "resamples": "Comparison",
+    "data": "Windows of the scenes",
+    "loop": "Training (each is as docs/training.md says when not given)",
+    "distillation": "Training (each is as docs/training.md says when not given)",
+    "adaptation": "Training (each is as docs/training.md says when not given)",
+    "about": "The model's card",
     "mask": "Raster",
     "region": "Area of interest",
     "postprocess": "Polygons and lines (each is the task's own when not given)",
@@ -67,16 +78,7 @@ def examples(text: str) -> Decorator:
     return decorate
 
 
-scene_options = together(
-    click.argument("scene__paths", metavar="[SCENE]...", nargs=-1),
-    click.option(
-        "--band",
-        "scene__bands",
-        type=Pair("NAME=FILE"),
-        multiple=True,
-        callback=mapping,
-        help="One file a band, in place of SCENE; repeatable. Resolutions may differ.",
-    ),
+scene_facts = together(
     click.option(
         "-b", "--bidx", "scene__bidx", type=INTEGERS, help="Bands by index, from 1, in the model's order: 4,3,2."
     ),
@@ -98,6 +100,19 @@ scene_options = together(
     ),
 )
 
+scene_options = together(
+    click.argument("scene__paths", metavar="[SCENE]...", nargs=-1),
+    click.option(
+        "--band",
+        "scene__bands",
+        type=Pair("NAME=FILE"),
+        multiple=True,
+        callback=mapping,
+        help="One file a band, in place of SCENE; repeatable. Resolutions may differ.",
+    ),
+    scene_facts,
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
 
 run_options = together(
@@ -114,6 +129,7 @@ run_options = together(
 
 def flags_named(message: str, command: click.Command) -> str:
     """The message with the command's flags in place of the job's fields: `--threshold`, not `inference.threshold`."""
+    message = re.sub(r"(?<![\w.])scenes\.\d+\.(?=(labels|scene)\.)", "", message)  # flags say it for all scenes
     flags = {
         (param.name or "").replace("__", "."): param.opts[-1] if isinstance(param, click.Option) else "SCENE"
         for param in command.params

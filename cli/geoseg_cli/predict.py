@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from geoseg.jobs.spec import JobSpec
 
 
-def _device(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+def device_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The device's name; raises click.BadParameter."""
     if value is not None and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
         raise click.BadParameter(f"{value!r} is not one of auto, cpu, cuda, cuda:N, mps", ctx=ctx, param=param)
     return value
@@ -126,7 +127,7 @@ inference_options = together(
         help="Between neighbouring tiles, in place of the model's; at most half a tile.",
     ),
     click.option(
-        "--device", "inference__device", callback=_device, metavar="NAME", help="auto, cpu, cuda, cuda:1, mps."
+        "--device", "inference__device", callback=device_name, metavar="NAME", help="auto, cpu, cuda, cuda:1, mps."
     ),
     click.option(
         "--backend",
@@ -148,12 +149,14 @@ inference_options = together(
         help="Tiles at a time; probed if not given.",
     ),
     click.option("--threads", "inference__threads", type=click.IntRange(1), metavar="N", help="Cores to use."),
-    click.option(
-        "--on-bad-block",
-        "on_bad_block",
-        type=click.Choice(["error", "nodata"]),
-        help="Where the file cannot be read: end with an error, or leave nodata and list it at the end.",
-    ),
+)
+
+
+bad_block_option = click.option(
+    "--on-bad-block",
+    "on_bad_block",
+    type=click.Choice(["error", "nodata"]),
+    help="Where the file cannot be read: end with an error, or leave nodata and list it at the end.",
 )
 
 
@@ -165,6 +168,7 @@ inference_options = together(
 @postprocess_options
 @stretch_options
 @inference_options
+@bad_block_option
 @run_options
 @click.option("--print-job", is_flag=True, help="Print these flags as a job for `geoseg run`, and stop.")
 @examples(
@@ -204,6 +208,12 @@ def predict_values(flags: dict[str, Any]) -> dict[str, Any]:
     output = values.setdefault("output", {})
     if not {"vector", "raster", "scores", "preview"} & set(output):
         output["vector"] = default_output(values)
+    stretch_implied(values)
+    return values
+
+
+def stretch_implied(values: dict[str, Any]) -> None:
+    """Put the mode of the stretch into the values, where limits or percentiles imply it; raises click.UsageError."""
     stretch = values.get("stretch", {})
     limits = stretch.pop("limits", None)
     if limits and stretch:
@@ -213,7 +223,6 @@ def predict_values(flags: dict[str, Any]) -> dict[str, Any]:
         stretch.update(mode="limits", low=low, high=high)
     elif "percentiles" in stretch and stretch.setdefault("mode", "percentile") != "percentile":
         raise click.UsageError(f"--percentiles has no meaning with --stretch {stretch['mode']}")
-    return values
 
 
 def default_output(values: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_cli.tables import facts
@@ -101,6 +101,20 @@ def _lines(clean: Mapping[str, Any]) -> str:
         f"gaps up to {clean['gap_m']:g} m bridged, lines below {clean['min_length_m']:g} m dropped, "
         f"simplified within {clean['simplify_m']:g} m"
     )
+
+
+def scene_rows(scenes: Sequence[Mapping[str, Any]]) -> Rows:
+    """What is known of scenes with labels, two lines each."""
+    rows: Rows = []
+    for scene in scenes:
+        unknown = scene["resolution_m"] is None
+        resolution = "unknown resolution" if unknown else f"{scene['resolution_m']:.4g} m per pixel"
+        use = {"train": ", to learn from", "validation": ", to check on"}.get(scene.get("use", ""), "")
+        made = f"; compared: {scene['prediction']}" if scene.get("prediction") else ""
+        rows.append(("scene", f"{scene['name']}: {shape(scene['shape'])}, {resolution}{use}{made}"))
+        told = {key: value for key, value in scene["labels"].items() if value not in (None, 0, {}, [])}
+        rows.append(("labels", phrase(told)))
+    return rows
 
 
 def _area(region: Mapping[str, Any] | None) -> str:
