@@ -23,4 +23,5 @@ def keep_freed_memory() -> bool:
     if mallopt is None:  # another C library
         return False
     asked = ((_MMAP_THRESHOLD, LARGEST), (_TRIM_THRESHOLD, KEPT), (_TOP_PAD, AHEAD))
-    return all([bool(mallopt(name, value)) for name, value in asked])
+    taken = [mallopt(name, value) for name, value in asked]  # all of them, whatever becomes of the first
+    return all(taken)
