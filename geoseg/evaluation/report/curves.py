@@ -50,17 +50,17 @@ def history_charts(history: Sequence[Mapping[str, Any]]) -> tuple[Chart, ...]:
     losses = [line for name, line in lines.items() if "loss" in name.lower()]
     overlaps = [line for name, line in lines.items() if "iou" in name.lower() and line not in losses]
     others = [line for line in lines.values() if line not in losses and line not in overlaps]
-    groups = [("Loss", losses), ("IoU on ground kept from training", overlaps)]
-    groups += [(line.name, [line]) for line in others[:_PANELS]]
-    return tuple(_history_chart(title, group) for title, group in groups if group)
+    groups = [("Loss", "Loss", losses), ("IoU on ground kept from training", "IoU", overlaps)]
+    groups += [(line.name.capitalize(), line.name.capitalize(), [line]) for line in others[:_PANELS]]
+    return tuple(_history_chart(title, axis, group) for title, axis, group in groups if group)
 
 
-def _history_chart(title: str, lines: list[Line]) -> Chart:
+def _history_chart(title: str, axis: str, lines: list[Line]) -> Chart:
     x = wide([point[0] for line in lines for point in line.points], zero=True)
     y = wide([point[1] for line in lines for point in line.points], zero=True)
     first, last = lines[0].points[0], lines[0].points[-1]
     alt = f"{title} over the steps of training; {lines[0].name} goes from {first[1]:.3g} to {last[1]:.3g}."
-    return chart(Frame(title, alt, _AXIS, title, x, y), lines)
+    return chart(Frame(title, alt, _AXIS, axis, x, y), lines)
 
 
 def _line(name: str, steps: Sequence[float], values: Sequence[float]) -> Line:

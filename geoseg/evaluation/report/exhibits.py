@@ -18,7 +18,7 @@ from geoseg.evaluation.figures import CellFigures, SceneFigures
 from geoseg.evaluation.report.drawing import Shown, View, drawn, foreground, jpeg
 from geoseg.evaluation.report.exhibit import Exhibit
 from geoseg.evaluation.report.found import Found, Known, as_known
-from geoseg.evaluation.report.maps import cell_words
+from geoseg.evaluation.report.maps import cell_words, counted
 from geoseg.io.grid import crop, resized
 from geoseg.io.preview import imagery
 from geoseg.io.scene import Scene
@@ -155,11 +155,11 @@ def _worth(scene: Scene, said: _Said, place: tuple[Span, Span], kind: Literal["w
 def _caption(scene: Scene, cell: CellFigures, place: tuple[Span, Span]) -> str:
     """What was counted in the cell, and where on the ground the picture lies."""
     y, x = place
-    words = cell_words(cell)
     whole = (y.start, y.stop) == cell.y and (x.start, x.stop) == cell.x
-    shown = "" if whole else " The picture shows a part of this cell."
+    said = counted(cell)
+    words = f"{said[0].upper()}{said[1:]}." if whole else f"A part of the cell of these figures. {cell_words(cell)}"
     if scene.grid.crs is None:
-        return f"{words}{shown}"
+        return words
     east, north = scene.grid.affine * ((x.start + x.stop) / 2, (y.start + y.stop) / 2)
     digits = 5 if scene.grid.crs.geographic else 0
-    return f"{words}{shown} Centre at {east:.{digits}f}, {north:.{digits}f} ({scene.grid.crs})."
+    return f"{words} Centre at {east:.{digits}f}, {north:.{digits}f} ({scene.grid.crs})."

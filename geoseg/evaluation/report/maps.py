@@ -75,14 +75,18 @@ def _box(cell: CellFigures, scale: float) -> CellBox:
 
 
 def cell_words(cell: CellFigures) -> str:
-    """What was counted in a cell, in one sentence."""
-    where = f"Rows {cell.y[0]} to {cell.y[1]}, columns {cell.x[0]} to {cell.x[1]}"
+    """Where a cell lies, and what was counted in it."""
+    return f"Rows {cell.y[0]} to {cell.y[1]}, columns {cell.x[0]} to {cell.x[1]}: {counted(cell)}."
+
+
+def counted(cell: CellFigures) -> str:
+    """What was counted in a cell, without a full stop."""
     if not cell.known:
-        return f"{where}: nobody knows the truth here."
+        return "nobody knows the truth here"
     matched, invented, missed = cell.objects
     wrong = f"{percent(cell.wrong / cell.known)} of {count(cell.known)} known pixels wrong, IoU {ratio(cell.iou)}"
     objects = f"; objects: {matched} matched, {missed} missed, {invented} invented" if any(cell.objects) else ""
-    return f"{where}: {wrong}{objects}."
+    return f"{wrong}{objects}"
 
 
 def _alt(scene: SceneFigures) -> str:

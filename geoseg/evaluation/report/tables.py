@@ -158,7 +158,7 @@ def pixel_table(scores: Scores) -> Table:
         )
         for c in scores.classes
     )
-    return Table(tuple(PIXELS[name] for name in used), ("In the labels", "On the map", "In both"), rows)
+    return Table(tuple(PIXELS[name] for name in used), ("Labels", "Map", "Both"), rows)
 
 
 def object_table(scores: Scores) -> Table | None:
@@ -176,7 +176,7 @@ def object_table(scores: Scores) -> Table | None:
         )
         for c, objects in compared
     )
-    return Table(tuple(OBJECTS[name] for name in used), ("In the labels", "On the map", "Matched"), rows)
+    return Table(tuple(OBJECTS[name] for name in used), ("Labels", "Map", "Matched"), rows)
 
 
 def matrix(evaluation: Evaluation, scores: Scores) -> Matrix:

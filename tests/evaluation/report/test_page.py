@@ -78,7 +78,8 @@ def test_every_section_is_there_and_can_be_reached(whole):
 
 def test_figures_intervals_and_sources_are_written_out(whole):
     for text in (
-        "0.710", "0.670–0.750", "2026-11-20 16:00 UTC", "7 geometries of buildings.shp were repaired", "geoseg evaluate --task buildings",
+        "0.710", "0.670–0.750", "2026-11-20 16:00 UTC", "7 geometries of buildings.shp were repaired",
+        "geoseg evaluate --task buildings",
         "Not tried on snow", "CC-BY-4.0", "Imagery by A, labels by B", "Caption of the worst.", "Caption of the best.",
         "outside the scene", "expected calibration error", "713", "scene_1",
     ):  # fmt: skip
