@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoseg.core.classes import NODATA
-from geoseg.evaluation.pixels import OUT
+from geoseg.core.compiled import compiled
 
 Reach = tuple[int, int]  # pixels down and across
 
@@ -38,20 +38,38 @@ def near_outlines(values: NDArray[np.uint8], reach: Reach) -> NDArray[np.bool_]:
 
 
 def boundary_counts(
-    truth: tuple[NDArray[np.int16], NDArray[np.bool_]], found: tuple[NDArray[np.int16], NDArray[np.bool_]], classes: int
+    truth: tuple[NDArray[np.uint8], NDArray[np.bool_]], found: tuple[NDArray[np.uint8], NDArray[np.bool_]], classes: int
 ) -> NDArray[np.int64]:
     """Pixels near the outline of each class: int64 (C, 3), in both, in the truth's, in the map's.
 
-    Both are the places of classes (y, x), OUT for unknown ones, and where those pixels lie near outlines. Only pixels
+    Both are classes (y, x) counted from 0, 255 for unknown ones, and where those pixels lie near outlines. Only pixels
     with a known truth count.
     """
-    known = truth[0] != OUT
-    of_truth = np.where(truth[1], truth[0], OUT)[known]
-    of_found = np.where(found[1], found[0], OUT)[known]
-    counts = np.empty((classes, 3), np.int64)
-    for column, places in enumerate((of_truth[of_truth == of_found], of_truth, of_found)):
-        counts[:, column] = np.bincount(places[places != OUT], minlength=classes)
+    counts = np.zeros((classes, 3), np.int64)
+    _count(*truth, *found, counts)
     return counts
+
+
+@compiled
+def _count(
+    truth: NDArray[np.uint8],
+    truth_near: NDArray[np.bool_],
+    found: NDArray[np.uint8],
+    found_near: NDArray[np.bool_],
+    counts: NDArray[np.int64],
+) -> None:
+    """Add the pixels of a window to `counts`."""
+    for y in range(truth.shape[0]):
+        for x in range(truth.shape[1]):
+            if truth[y, x] == NODATA:
+                continue
+            near, taken = truth_near[y, x], found_near[y, x] and found[y, x] != NODATA
+            if near:
+                counts[truth[y, x], 1] += 1
+            if taken:
+                counts[found[y, x], 2] += 1
+            if near and taken and truth[y, x] == found[y, x]:
+                counts[truth[y, x], 0] += 1
 
 
 def _extreme(pick: Any, values: NDArray[np.uint8], reach: int, axis: int, beyond: int) -> NDArray[np.uint8]:
