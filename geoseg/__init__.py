@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from geoseg.io.scene import open_scene as open_scene
+    from geoseg.jobs import evaluate as evaluate
     from geoseg.jobs import predict as predict
+    from geoseg.jobs import train as train
     from geoseg.jobs import vectorize as vectorize
     from geoseg.models import load_model as load_model
 
@@ -17,9 +19,11 @@ _PUBLIC = {
     "open_scene": "geoseg.io.scene",
     "load_model": "geoseg.models",
     "predict": "geoseg.jobs",
+    "train": "geoseg.jobs",
+    "evaluate": "geoseg.jobs",
     "vectorize": "geoseg.jobs",
 }
-__all__ = ["__version__", "load_model", "open_scene", "predict", "vectorize"]
+__all__ = ["__version__", "evaluate", "load_model", "open_scene", "predict", "train", "vectorize"]
 
 
 def __getattr__(name: str) -> Any:

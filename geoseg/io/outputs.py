@@ -22,6 +22,9 @@ ENDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "raster": (".tif", ".tiff"),
         "scores": (".tif", ".tiff"),
         "preview": (".png",),
+        "model": (".safetensors",),
+        "report": (".html", ".htm"),
+        "figures": (".json",),
     }
 )
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)  # None: of GDAL, which does not tell

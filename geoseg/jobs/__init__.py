@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoseg.errors import InputError
-from geoseg.jobs.spec import PredictJob, VectorizeJob, job_of
+from geoseg.jobs.spec import EvaluateJob, PredictJob, TrainJob, VectorizeJob, job_of
 
 if TYPE_CHECKING:
     from geoseg.core.protocols import Progress
+    from geoseg.evaluation.figures import Evaluation
     from geoseg.jobs.result import Result
     from geoseg.models import LoadedModel
 
-__all__ = ["PredictJob", "VectorizeJob", "predict", "vectorize"]
+__all__ = ["EvaluateJob", "PredictJob", "TrainJob", "VectorizeJob", "evaluate", "predict", "train", "vectorize"]
 
+Files = str | Path | Sequence[str | Path]
 OUTPUTS = ("vector", "raster", "scores", "preview")
 
 
@@ -42,7 +44,7 @@ def predict(
     from geoseg.jobs.run import run
 
     more = dict(options or {})
-    named = None if model is None else str(model) if isinstance(model, str | Path) else str(model.path)
+    named = None if model is None else _named(model)
     scene_values = {**more.pop("scene", {}), **_files(scene)}
     values: dict[str, Any] = {"scene": scene_values, "task": task, "model": named, "output": dict(output or {}), **more}
     loaded = None if model is None or isinstance(model, str | Path) else model
@@ -84,6 +86,81 @@ def vectorize(
         return run_vectorize(plan_vectorize(job), progress)
 
     return result_in(output) if output is not None else _temporary(result_in)
+
+
+def train(
+    images: Files,
+    labels: Files,
+    output: str | Path,
+    *,
+    base: LoadedModel | str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """The result of training a model on scenes and their labels, one file of labels for each scene, in that order.
+
+    The bundle goes to `output`, the run (checkpoint, log, pictures, report) to a folder beside it. `base` is the model
+    to start from; without it an architecture is started (`options["model"]`). `options` are the other fields of
+    `TrainJob`, each a mapping: model, about, data, augmentation, loss, loop, distillation, adaptation, output. Raises
+    InputError for whatever is wrong with the job, TrainingError, ReadError and WriteError while it runs.
+    """
+    from geoseg.jobs.training import plan_train, run_train
+
+    more = dict(options or {})
+    model = {**more.pop("model", {}), **({} if base is None else {"base": _named(base)})}
+    values = {
+        "scenes": _labelled(images, labels),
+        "model": model,
+        "output": {**more.pop("output", {}), "model": str(output)},
+        **more,
+    }
+    return run_train(plan_train(job_of(TrainJob, values)), progress)
+
+
+def evaluate(
+    images: Files,
+    labels: Files,
+    model: LoadedModel | str | Path | None = None,
+    *,
+    predictions: Files | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """What a model, or `predictions` (polygons or class rasters made anywhere), are worth on labelled scenes.
+
+    One file of labels, and of predictions, for each scene, in that order. `options` are the other fields of
+    `EvaluateJob`: region, inference, stretch, postprocess, output (report, figures, overwrite), each a mapping, task,
+    min_area_m2 and resamples. Raises InputError for whatever is wrong with the job, ReadError and WriteError.
+    """
+    from geoseg.evaluation.figures import Evaluation
+    from geoseg.jobs.evaluating import plan_evaluate, run_evaluate
+
+    loaded = None if model is None or isinstance(model, str | Path) else model
+    values = {
+        "scenes": _labelled(images, labels),
+        "model": None if model is None else _named(model),
+        "predictions": [] if predictions is None else _listed(predictions),
+        **dict(options or {}),
+    }
+    result = run_evaluate(plan_evaluate(job_of(EvaluateJob, values), loaded), progress)
+    return Evaluation.model_validate(result.summary["evaluation"])
+
+
+def _named(model: LoadedModel | str | Path) -> str:
+    return str(model) if isinstance(model, str | Path) else str(model.path)
+
+
+def _listed(files: Files) -> list[str]:
+    return [str(file) for file in ([files] if isinstance(files, str | Path) else files)]
+
+
+def _labelled(images: Files, labels: Files) -> list[dict[str, Any]]:
+    scenes, known = _listed(images), _listed(labels)
+    if len(scenes) != len(known):
+        raise InputError(
+            f"labels: found {len(known)} files for {len(scenes)} scenes; expected one for each, in the same order"
+        )
+    return [{"scene": {"paths": [scene]}, "labels": {"path": path}} for scene, path in zip(scenes, known, strict=True)]
 
 
 def _temporary(result_in: Callable[[str | Path], Result]) -> Result:
