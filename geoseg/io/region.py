@@ -115,7 +115,7 @@ def within(first: RegionMask, second: RegionMask) -> RegionMask:
     """The region that both share. Raises RegionError when there is none."""
     shared = shapely.intersection(shapely.union_all(first.polygons), shapely.union_all(second.polygons))
     parts = shapely.get_parts(shapely.get_parts(shared))
-    polygons = parts[shapely.get_dimensions(parts) == 2]
+    polygons = parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)]
     if len(polygons) == 0:
         raise RegionError(
             f"two regions were given that share no ground: one spans {listed(shapely.total_bounds(first.polygons))}, "

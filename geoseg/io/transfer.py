@@ -138,10 +138,11 @@ def sound(geometry: NDArray[Any], origins: Origins) -> tuple[NDArray[Any], Origi
 
 
 def pieces(geometry: NDArray[Any], origins: Origins) -> tuple[NDArray[Any], Origins]:
-    """The single parts of collections, also of those in collections, and the origin of each."""
+    """The single parts of collections, also of those in collections, that are not empty, and the origin of each."""
     parts, outer = shapely.get_parts(geometry, return_index=True)
     parts, inner = shapely.get_parts(parts, return_index=True)
-    return np.asarray(parts), origins[outer[inner]]
+    there = ~shapely.is_empty(parts)
+    return np.asarray(parts[there]), origins[outer[inner[there]]]
 
 
 def grown(geometry: NDArray[Any], scene: Scene, margin_m: float, quad_segs: int = 4) -> NDArray[Any]:

@@ -122,14 +122,14 @@ def open_classes(
     transform = _placed(source, file, scene)
     y, x = _reach(source, file, transform, scene)
     counts, strips = _scanned(source, file, (y, x))
-    matching = _matching(source, counts, classes)
+    matching = _matching(source, file, counts, classes)
     values = np.array(sorted(counts))
     ids = np.array([matching.ids.get(text_of(value), NODATA) for value in values.tolist()], np.uint8)
     raster = ClassRaster(file, transform, source.bidx, values, ids)
     if strips is not None:
         kept = np.concatenate([raster._classes(*strip) for strip in strips])
         raster = replace(raster, kept=kept, origin=(y.start, x.start), objects=_objects(kept, matching.classes))
-    return raster, matching.classes, _facts(source, file, raster, matching.classes, counts)
+    return raster, matching.classes, _facts(source, raster, matching.classes, counts, y.size * x.size)
 
 
 def _placed(source: LabelSource, file: Scene, scene: Scene) -> Affine:
@@ -209,7 +209,7 @@ def _tallied(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return values, times[values]
 
 
-def _matching(source: LabelSource, counts: dict[Any, int], classes: ClassSet | None) -> Matching:
+def _matching(source: LabelSource, file: Scene, counts: dict[Any, int], classes: ClassSet | None) -> Matching:
     """The classes of the values; 255 is unknown ground unless the user says what it is."""
     told = set(map(text_of, source.values))
     texts = sorted({text_of(value) for value in counts} - ({str(NODATA)} - told))
@@ -221,6 +221,11 @@ def _matching(source: LabelSource, counts: dict[Any, int], classes: ClassSet | N
         raise LabelError(
             f"{source.path}: holds 0 and 255 only, and 255 is ground that nobody knows; if it is a class, say "
             "--class-value 255=NAME"
+        )
+    if len(texts) == 1 and file.nodata == 0 and "0" not in told:
+        raise LabelError(
+            f"{source.path}: holds {texts[0]} only, and 0 is declared to be nodata, so that no ground is known to be "
+            "background; if it is, say --class-value 0=background"
         )
     if classes is not None:
         return matched(texts, source, classes)
@@ -241,17 +246,18 @@ def _objects(kept: NDArray[np.uint8], classes: ClassSet) -> NDArray[np.int32] | 
 
 
 def _facts(
-    source: LabelSource, file: Scene, raster: ClassRaster, classes: ClassSet, counts: dict[Any, int]
+    source: LabelSource, raster: ClassRaster, classes: ClassSet, counts: dict[Any, int], scanned: int
 ) -> dict[str, Any]:
+    grid = raster.file.grid
     ids = dict(zip(raster.values.tolist(), raster.ids.tolist(), strict=True))
     return {
         "path": source.path,
         "kind": "raster",
-        "crs": str(file.grid.crs) if file.grid.crs else None,
-        "size": list(_shape(file.grid)),
+        "crs": str(grid.crs) if grid.crs else None,
+        "size": list(_shape(grid)),
         "pixels": {c.name: sum(n for value, n in counts.items() if ids[value] == c.id) for c in classes.classes},
-        "unknown_pixels": sum(n for value, n in counts.items() if ids[value] == NODATA),
-        "objects": 0 if raster.objects is None else int(raster.objects.max(initial=0)),
+        "unknown_pixels": scanned - sum(n for value, n in counts.items() if ids[value] != NODATA),
+        "objects": None if raster.objects is None else int(raster.objects.max(initial=0)),
     }
 
 

@@ -172,7 +172,7 @@ def _facts(
         "crs": CRS.from_user_input(features.crs).name if features.crs else None,
         "features": features.total,
         "read": len(features.geometry),
-        "outside": features.total - len(np.unique(shapes.features)) - sum(tally.dropped.values()),
+        "outside": features.total - len(features.geometry) + tally.outside,
         "polygons": len(shapes.polygons),
         "repaired": tally.repaired,
         "dropped": {reason: count for reason, count in sorted(tally.dropped.items()) if count},

@@ -21,9 +21,13 @@ _QUARTER = 8  # segments that a buffer has in a quarter of a circle
 
 @dataclass(slots=True)
 class Tally:
-    """What happened to features on their way: how many were repaired, why parts were dropped, what was buffered."""
+    """What happened to features on their way: how many were repaired, why parts were dropped, what was buffered.
+
+    `outside` counts sound features without any part in the scene.
+    """
 
     repaired: int = 0
+    outside: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     buffered: dict[str, float] = field(default_factory=dict)
 
@@ -49,8 +53,7 @@ def shapes_of(features: Features, source: LabelSource, transfer: Transfer) -> tu
     tally = Tally(dropped=Counter({"unreadable": features.unreadable} if features.unreadable else {}))
     parts, origins = _single(features.geometry, tally)
     parts, index = transfer.apply(parts)
-    origins = origins[index]
-    found = Shapes(parts, origins, shapely.get_dimensions(parts).astype(np.int64))
+    found = Shapes(parts, origins[index], shapely.get_dimensions(parts).astype(np.int64))
     thin = found.dimensions < 2
     if thin.any():
         found = _with_buffers(found, thin, source, transfer, tally)
@@ -59,6 +62,7 @@ def shapes_of(features: Features, source: LabelSource, transfer: Transfer) -> tu
     inside = shapely.contains_properly(around, found.polygons)
     across = np.flatnonzero(~inside & shapely.intersects(around, found.polygons))
     inside[across] = ~shapely.touches(found.polygons[across], around)
+    tally.outside = len(np.unique(origins)) - len(np.unique(found.features[inside]))
     return found.only(inside), tally
 
 
@@ -71,7 +75,7 @@ def _single(geometry: NDArray[Any], tally: Tally) -> tuple[NDArray[Any], NDArray
     there = there[finite]
     whole = geometry[there]
     parts, index = pieces(whole, np.arange(len(there)))
-    broken = ~shapely.is_valid(parts) | shapely.is_empty(parts)
+    broken = ~shapely.is_valid(parts)
     if broken.any():
         parts, index = _repaired(parts, index, broken, tally)
     return parts, there[index]
@@ -86,7 +90,7 @@ def _repaired(
     same = shapely.get_dimensions(fresh) == shapely.get_dimensions(parts[broken])[index]
     sizes, whole = shapely.area(fresh), shapely.area(mended)[index]
     thin = (sizes < SLIVER * whole) & same
-    kept = same & ~thin & ~shapely.is_empty(fresh)
+    kept = same & ~thin
     survivors = len(np.unique(index[kept]))
     tally.repaired += survivors
     tally.dropped["degenerate"] += int(broken.sum()) - survivors
@@ -114,7 +118,7 @@ def _with_buffers(
         )
     around = grown(np.array([extent(scene)]), scene, source.buffer_m)[0]
     near, index = pieces(shapely.intersection(found.polygons[thin], around), np.flatnonzero(thin))
-    kept = (shapely.get_dimensions(near) == found.dimensions[index]) & ~shapely.is_empty(near)
+    kept = shapely.get_dimensions(near) == found.dimensions[index]
     near, index = near[kept], index[kept]
     areas, parts = pieces(grown(near, scene, source.buffer_m, _QUARTER), np.arange(len(near)))
     metres = ground_metres(scene)
