@@ -1,44 +1,27 @@
-"""What a map says of a place, read as labels are."""
+"""What a map says of a place, on any grid: its polygons painted, or its raster."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
-import pyarrow.parquet as pq
-import pyogrio
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geoseg.core.classes import NODATA, ClassSet
+from geoseg.core.classes import ClassSet
 from geoseg.core.tiling import Span
-from geoseg.errors import LabelError
-from geoseg.io.labels import LabelSource, read_labels
-from geoseg.io.scene import Scene
-
-_COLUMNS = ("class_id", "class")  # of the files that geoseg writes, the surer first
-
-
-class Window(Protocol):
-    """What is said of a window: `class_ids` (y, x) uint8 with 255 for unknown, `object_ids` (y, x) int32 or 0."""
-
-    @property
-    def class_ids(self) -> NDArray[np.uint8]:
-        """The class of each pixel."""
-        ...
-
-    @property
-    def object_ids(self) -> NDArray[np.int32]:
-        """The object of each pixel."""
-        ...
+from geoseg.errors import SpecError
+from geoseg.evaluation.mapped import read_mapped
+from geoseg.io.labels import Labels, Truth
+from geoseg.io.labels.raster import ClassRaster
+from geoseg.io.scene import Scene, SceneSource, open_scene
 
 
 class Known(Protocol):
     """What is said of a scene: labels, or a map."""
 
-    def window(self, grid: GeoBox, y: Span, x: Span) -> Window:
+    def window(self, grid: GeoBox, y: Span, x: Span) -> Truth:
         """A window of any grid in the scene's CRS."""
         ...
 
@@ -48,7 +31,7 @@ class Found(Protocol):
 
     @property
     def raster(self) -> Path | None:
-        """A raster of class ids."""
+        """A raster of class ids on the scene's own grid, uint8."""
         ...
 
     @property
@@ -62,42 +45,26 @@ class Found(Protocol):
         ...
 
 
-class _Pixels(NamedTuple):
-    class_ids: NDArray[np.uint8]
-    object_ids: NDArray[np.int32]
-
-
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """A map on which nothing was found."""
+class _Raster:
+    raster: ClassRaster
 
-    classes: ClassSet
-
-    def window(self, grid: GeoBox, y: Span, x: Span) -> Window:
-        """Background everywhere; unknown, where there is no such class."""
-        shape, background = (y.size, x.size), self.classes.background
-        class_ids = np.full(shape, NODATA if background is None else background, np.uint8)
-        return _Pixels(class_ids, np.zeros(shape, np.int32))
+    def window(self, grid: GeoBox, y: Span, x: Span) -> Truth:
+        return Truth(*self.raster.window(grid, y, x))
 
 
 def as_known(scene: Scene, found: Found) -> Known:
-    """What the map says, on any grid of the scene's CRS. A map without anything on this scene says background."""
-    try:
-        if found.vector is not None:
-            return read_labels(_polygons(found.vector), scene, found.classes)
-        if found.raster is not None:
-            return read_labels(LabelSource(str(found.raster)), scene, found.classes)
-    except LabelError:  # a map was compared before it is shown: it can be read, so that this one holds nothing here
-        return Nothing(found.classes)
-    return Nothing(found.classes)
+    """What the map says, on any grid of the scene's CRS.
 
-
-def _polygons(path: Path) -> LabelSource:
-    """How to read a file of polygons: the first layer (styles are kept in others), the class where it is told."""
-    if path.suffix.lower() == ".parquet":
-        layer, names = None, pq.read_schema(path).names
-    else:
-        layer = str(pyogrio.list_layers(path)[0][0])
-        names = list(pyogrio.read_info(path, layer=layer)["fields"])
-    column = next((name for name in _COLUMNS if name in names), None)
-    return LabelSource(str(path), layer=layer, column=column)
+    Raises SpecError where there is no map, LabelError for polygons and SceneError for rasters that cannot be used.
+    """
+    if found.vector is not None:
+        mapped = read_mapped(found.vector, scene, found.classes)
+        things = tuple(c.model_copy(update={"kind": "thing"}) for c in found.classes.classes)  # each has its outline
+        classes = found.classes.model_copy(update={"classes": things})
+        return Labels(classes, scene.grid, mapped.parts, mapped.class_id[mapped.origin])
+    if found.raster is None:
+        raise SpecError(f"{scene.name}: there is no map to show; expected a raster of classes or polygons")
+    file = open_scene(SceneSource(paths=(str(found.raster),)))
+    values = np.array(sorted(c.id for c in found.classes.classes), np.uint8)
+    return _Raster(ClassRaster(file, scene.grid.affine, 1, values, values))

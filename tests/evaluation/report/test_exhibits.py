@@ -12,11 +12,12 @@ import shapely
 from PIL import Image
 
 from geoseg.core.tiling import Span
+from geoseg.errors import SpecError
 from geoseg.evaluation.figures import CellFigures, SceneFigures
 from geoseg.evaluation.report import exhibits
 from geoseg.evaluation.report.drawing import FOUND, TRUTH, Shown, View, drawn
 from geoseg.evaluation.report.exhibits import LARGEST, PANEL, chosen, visible_bands
-from geoseg.evaluation.report.found import Nothing, as_known
+from geoseg.evaluation.report.found import as_known
 from geoseg.io.grid import crop, resized
 from geoseg.io.labels import LabelSource, read_labels
 from geoseg.io.scene import open_scene
@@ -101,10 +102,16 @@ def test_a_map_without_anything_is_shown_as_nothing(town, tmp_path):
     scene, truth, _ = town
     empty = gpd.GeoDataFrame({"class_id": np.array([], np.int64)}, geometry=[], crs="EPSG:32633")
     empty.to_parquet(tmp_path / "empty.parquet")
-    for vector in (tmp_path / "empty.parquet", write(tmp_path / "far.gpkg", [(9000, 9000, 9010, 9010)]), None):
+    for vector in (tmp_path / "empty.parquet", write(tmp_path / "far.gpkg", [(9000, 9000, 9010, 9010)])):
         found = SimpleNamespace(raster=None, vector=vector, classes=samples.BUILDINGS)
-        assert isinstance(as_known(scene, found), Nothing)
+        said = as_known(scene, found).window(scene.grid, Span(0, 128), Span(0, 128))
+        assert (said.class_ids == 0).all()
         assert len(exhibits(scene, truth, found, figures(CELLS), 2)) == 3
+
+
+def test_without_a_map_there_is_nothing_to_show(town):
+    with pytest.raises(SpecError, match=r"town\.tif: there is no map"):
+        as_known(town[0], SimpleNamespace(raster=None, vector=None, classes=samples.BUILDINGS))
 
 
 @pytest.mark.parametrize("kind", ["gpkg", "parquet", "geometry alone", "raster"])
@@ -187,7 +194,9 @@ def test_pixels_that_are_not_square_are_shown_as_they_lie_on_the_ground(tmp_path
     flat = make_raster(tmp_path / "flat.tif", shape=(64, 64), transform=Affine(2, 0, ORIGIN[0], 0, -1, ORIGIN[1]))
     scene = open_scene(flat)
     labels = Counting((10, 10))
-    found = SimpleNamespace(raster=None, vector=None, classes=samples.BUILDINGS)
+    ids = np.zeros((1, 64, 64), np.uint8)
+    raster = make_raster(tmp_path / "map.tif", data=ids, transform=scene.grid.affine)
+    found = SimpleNamespace(raster=raster, vector=None, classes=samples.BUILDINGS)
     worst = exhibits(scene, labels, found, figures([cell((0, 64), (0, 64), 50, 0.5)]), 1)[1]
     assert opened(worst).size == (2 * PANEL + 6, PANEL // 2 + 2 * 24)
 
