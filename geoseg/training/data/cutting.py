@@ -13,7 +13,7 @@ from geoseg.core.classes import NODATA
 from geoseg.core.tiling import Span
 from geoseg.training.batch import Batch
 from geoseg.training.data.ground import Ground
-from geoseg.training.data.kernels import weigh
+from geoseg.training.data.kernels import pick, weigh
 
 MOSTLY = 0.5  # of a pixel has to be seen for it to be valid
 
@@ -75,7 +75,7 @@ def cut(ground: Ground, seen: NDArray[np.bool_] | None, frame: Frame, sheets: Sh
         shown &= seen[part]
     cover = np.empty((size, size), np.float32)
     weigh(
-        np.ascontiguousarray(ground.images[:, *part]),
+        np.array(ground.images[:, *part]),
         shown.astype(np.float32),
         taps(frame.top - y.start, frame.scale, size, y.size),
         taps(frame.left - x.start, frame.scale, size, x.size),
@@ -86,7 +86,14 @@ def cut(ground: Ground, seen: NDArray[np.bool_] | None, frame: Frame, sheets: Sh
     ground.values.apply(sheets.images[slot])
     sheets.images[slot] *= valid
     sheets.valid[slot] = valid
-    _label(ground, (y, x), frame, sheets, slot, shown)
+    middles = (np.arange(size) + 0.5) * frame.scale
+    pick(
+        (ground.classes[part], ground.objects[part], shown),
+        np.floor(frame.top + middles).astype(np.int64) - y.start,
+        np.floor(frame.left + middles).astype(np.int64) - x.start,
+        sheets.classes[slot],
+        sheets.objects[slot],
+    )
 
 
 def taps(start: float, scale: float, size: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -109,22 +116,6 @@ def taps(start: float, scale: float, size: int, length: int) -> tuple[NDArray[np
         weights[(middle < 0) | (middle > length)] = 0
     weights[(pixel < 0) | (pixel >= length) | (weights < 1e-6)] = 0
     return first.astype(np.int64), np.ascontiguousarray(weights, np.float32)
-
-
-def _label(
-    ground: Ground, part: tuple[Span, Span], frame: Frame, sheets: Sheets, slot: int, shown: NDArray[np.bool_]
-) -> None:
-    size = sheets.valid.shape[-1]
-    places = [
-        np.floor(start + (np.arange(size) + 0.5) * frame.scale).astype(np.int64) - span.start
-        for start, span in zip(_starts(frame), part, strict=True)
-    ]
-    rows, columns = (np.flatnonzero((at >= 0) & (at < span.size)) for at, span in zip(places, part, strict=True))
-    to, at = np.ix_(rows, columns), np.ix_(places[0][rows], places[1][columns])
-    y, x = (slice(span.start, span.stop) for span in part)
-    classes = np.where(shown, ground.classes[y, x], NODATA)[at]
-    sheets.classes[slot][to] = classes
-    sheets.objects[slot][to] = np.where(classes == NODATA, 0, ground.objects[y, x][at])
 
 
 def _starts(frame: Frame) -> tuple[float, float]:

@@ -1,6 +1,6 @@
-"""The hot loop of drawing a window, compiled by numba: pixels on another grid, without what may not be seen.
+"""The hot loops of drawing a window, compiled by numba: pixels on another grid, without what may not be seen.
 
-It releases the GIL, so that threads draw windows side by side.
+They release the GIL, so that threads draw windows side by side.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from geoseg.core.classes import NODATA
 from geoseg.core.compiled import compiled
 
 
@@ -50,3 +51,23 @@ def weigh(pixels: Any, seen: Any, rows: Any, columns: Any, out: Any, cover: Any)
                     if column_weights[x, tap] != 0:
                         value += column_weights[x, tap] * line[band, first_column[x] + tap]
                 out[band, y, x] = value / total if total > 0 else np.float32(0)
+
+
+@compiled
+def pick(truth: Any, rows: Any, columns: Any, classes: Any, objects: Any) -> None:
+    """Write the class and the object at some rows and columns to `classes` and `objects`, both (y, x).
+
+    `truth` holds classes, objects and what may be seen, each (y, x). `rows` (y,) and `columns` (x,) may lie beyond it:
+    there, where nothing may be seen, and where nobody knows, the class is 255 and the object 0.
+    """
+    all_classes, all_objects, seen = truth
+    height, width = seen.shape
+    for y in range(len(rows)):
+        row = rows[y]
+        for x in range(len(columns)):
+            column = columns[x]
+            classes[y, x] = NODATA
+            objects[y, x] = 0
+            if 0 <= row < height and 0 <= column < width and seen[row, column] and all_classes[row, column] != NODATA:
+                classes[y, x] = all_classes[row, column]
+                objects[y, x] = all_objects[row, column]

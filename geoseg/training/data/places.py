@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
+from shapely import affinity
 
 from geoseg.core.classes import NODATA
 from geoseg.core.tiling import Span
@@ -40,12 +41,13 @@ def seen_from(ground: Ground, other: Ground, outline: shapely.Polygon) -> list[s
     if not comparable(ground, other):
         return []
     here, there = ground.grid.crs, other.grid.crs
-    if here is None or here == there:
+    if here is None or there is None or here == there:
         return _turns(outline, here)
     move = Transformer.from_crs(there.proj, here.proj, always_xy=True)
     points = np.column_stack(move.transform(*shapely.get_coordinates(outline).T))
-    if not np.isfinite(points).all():
-        return []  # so far away that its CRS cannot say where
+    points = points[np.isfinite(points).all(axis=1)]
+    if len(points) < 4:
+        return []  # so far away that the CRS cannot say where
     if here.geographic and np.ptp(points[:, 0]) > 180:
         points[:, 0] += np.where(points[:, 0] < 0, 360, 0)
     return _turns(shapely.Polygon(points), here)
@@ -62,7 +64,7 @@ def shared_m2(first: Ground, second: Ground) -> float:
     """Square metres of ground of which both know the classes, measured on a raster of points."""
     known = rectangle(first, (first.known.y, first.known.x))
     others = seen_from(first, second, rectangle(second, (second.known.y, second.known.x)))
-    return sum(_shared(first, second, known.intersection(other)) for other in others if known.intersects(other))
+    return float(sum(_shared(first, second, known.intersection(other)) for other in others if known.intersects(other)))
 
 
 def _shared(first: Ground, second: Ground, both: Any) -> float:
@@ -77,13 +79,13 @@ def _shared(first: Ground, second: Ground, both: Any) -> float:
     points = _world(first, np.column_stack([at_x[known] + 0.5, at_y[known] + 0.5]))
     there = _places(first, second, points)
     count = int(_known_at(second, there).sum())
-    return count * (y.size * x.size / known.size) * first.resolution**2
+    return float(count * (y.size * x.size / known.size) * first.resolution**2)
 
 
 def _places(first: Ground, second: Ground, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Points (point, 2) in the CRS of `first` as pixel coordinates of `second`, by every turn: (turn, point, 2)."""
     here, there = first.grid.crs, second.grid.crs
-    if here is not None and here != there:
+    if here is not None and there is not None and here != there:
         move = Transformer.from_crs(here.proj, there.proj, always_xy=True)
         points = np.column_stack(move.transform(points[:, 0], points[:, 1]))
     turns = (0.0, -360.0, 360.0) if there is not None and there.geographic else (0.0,)
@@ -105,9 +107,7 @@ def _known_at(ground: Ground, places: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _turns(outline: shapely.Polygon, crs: Any) -> list[shapely.Polygon]:
     if crs is None or not crs.geographic:
         return [outline]
-    return [
-        shapely.transform(outline, lambda xy, turn=turn: xy + np.array([turn, 0.0])) for turn in (0.0, -360.0, 360.0)
-    ]
+    return [affinity.translate(outline, turn) for turn in (0.0, -360.0, 360.0)]
 
 
 def _world(ground: Ground, points: NDArray[np.float64]) -> NDArray[np.float64]:

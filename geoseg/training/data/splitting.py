@@ -22,7 +22,7 @@ from geoseg.training.options import DataOptions
 
 BLOCKS = 8  # along the shorter side of a scene, where nothing else is asked for
 LOOKS = 512  # pixels a side of a block that are looked at, to choose among blocks
-FEWEST = 3  # small scenes from which whole ones may be kept for validation
+FEWEST = 5  # small scenes from which whole ones may be kept for validation
 TOUCHING = 2.0  # pixels along a scene's side: so much may scenes share that are neighbours
 FAR_OFF = 1.5  # times the share that was asked for: the user is told
 
@@ -177,8 +177,8 @@ def _look(ground: Ground, at: Rectangle, mask: RegionMask | None) -> Candidates:
         classes[mask.mask(ground.grid, y, x)[::step, ::step]] = NODATA
     things = np.unique(objects[classes != NODATA])
     counts = np.bincount(classes.ravel(), minlength=256)[:NODATA]
-    area = (ground.resolution * step) ** 2
-    return Candidates(counts[None] * area, np.array([np.count_nonzero(things)], np.float64))
+    areas = np.array(counts[None] * (ground.resolution * step) ** 2, np.float64)
+    return Candidates(areas, np.array([np.count_nonzero(things)], np.float64))
 
 
 def _hidden(ground: Ground, blocks: Sequence[tuple[Ground, Rectangle]], gap_m: float) -> RegionMask | None:

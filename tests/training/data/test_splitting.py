@@ -231,3 +231,12 @@ def test_validation_windows_show_each_known_pixel_once(tmp_path: Path) -> None:
     assert all((batch.objects[batch.classes != 1] == 0).all() for batch in batches)
     few = list(validation_windows([plot], Regular(ground.resolution, 32, 2, most=3)))
     assert [len(batch) for batch in few] == [2, 1]
+
+
+def test_validation_windows_have_their_part_in_the_middle_and_look_around_it(tmp_path: Path) -> None:
+    ground = make_ground(tmp_path)
+    (plot,) = split([ground], options(block_m=50.0), 32, 0).plots
+    for batch in validation_windows([plot], Regular(ground.resolution, 48, 4)):
+        assert batch.valid.all()
+        assert (batch.classes[:, 24, 24] != 255).all()
+        assert (batch.classes == 255).flatten(1).any(1).all()
