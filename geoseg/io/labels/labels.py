@@ -86,10 +86,7 @@ class Labels:
         return truth
 
     def objects(self, grid: GeoBox | None = None) -> LabelledObjects:
-        """The polygons of things, cut to the scene, or to the part of it under `grid`; none for a raster.
-
-        Raises shapely's GEOSException for nothing that `read_labels` made: its polygons are valid.
-        """
+        """The polygons of things, cut to the scene, or to the part of it under `grid`; none for a raster."""
         place = grid if grid is not None else self.grid
         around = outline(place, Span(0, place.shape[0]), Span(0, place.shape[1]))
         found = np.sort(self._tree.query(around, predicate="intersects"))

@@ -134,23 +134,31 @@ def _lies(features: Features, transfer: Transfer) -> str:
     around = extent(transfer.scene).bounds
     if features.bounds is None:
         return f"the scene spans {listed(around)} (left, bottom, right, top in its own CRS)"
-    left, bottom, right, top = features.bounds
     own = f"the labels span {listed(features.bounds)} (left, bottom, right, top"
     if transfer.move is None:
-        return f"{own}), the scene {listed(around)} in the same CRS"
+        return f"{own}), the scene {listed(around)} in the same CRS{_swapped(features.bounds, around)}"
     try:
         there = listed(transfer.move.transform_bounds(*features.bounds))
         back = Transformer.from_crs(transfer.move.target_crs, transfer.move.source_crs, always_xy=True)
-        here = listed(back.transform_bounds(*around))
+        here = back.transform_bounds(*around)
     except ProjError as error:
-        there = here = f"(unknown: {error})"
+        return f"{own}), the scene {listed(around)} in another CRS, and no way leads from one to the other ({error})"
+    left, bottom, right, top = features.bounds
     odd = (
         transfer.crs is not None and transfer.crs.is_geographic and (max(-left, right) > 360 or max(-bottom, top) > 90)
     )
-    hint = "; these are no degrees: the labels' CRS is wrong" if odd else ""
+    hint = "; these are no degrees: the labels' CRS is wrong" if odd else _swapped(features.bounds, here)
     return (
-        f"{own} in their own CRS, {CRS.from_user_input(features.crs).name}), the scene {here}; in the scene's CRS "
-        f"the labels span {there}, the scene {listed(around)}{hint}"
+        f"{own} in their own CRS, {CRS.from_user_input(features.crs).name}), the scene {listed(here)}; in the scene's "
+        f"CRS the labels span {there}, the scene {listed(around)}{hint}"
+    )
+
+
+def _swapped(labels: tuple[float, ...], scene: tuple[float, ...]) -> str:
+    """A hint where labels and scene would meet if x and y changed places."""
+    left, bottom, right, top = labels
+    return (
+        "; x and y have changed places" if shapely.box(bottom, left, top, right).intersects(shapely.box(*scene)) else ""
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 
 import geopandas as gpd
@@ -286,6 +287,9 @@ def test_labels_that_miss_the_scene_say_where_both_lie(tmp_path):
     wrong = write(tmp_path, [on_grid(scene, 0, 0, 9, 9)], 4326, "wrong.gpkg")
     with pytest.raises(LabelError, match="no degrees"):
         labels_of(scene, wrong)
+    swapped = write(tmp_path, [shapely.box(45.1, 14.9, 45.2, 15.1)], 4326, "swapped.gpkg")
+    with pytest.raises(LabelError, match="changed places"):
+        labels_of(scene, swapped)
     beside = write(tmp_path, [on_grid(scene, 64, 0, 70, 9)], name="beside.gpkg")  # shares an edge
     with pytest.raises(LabelError, match="none of its 1"):
         labels_of(scene, beside)
@@ -339,6 +343,13 @@ def test_only_what_meets_the_scene_is_read(tmp_path, name):
     assert labels.facts["read"] <= 9
     assert labels.facts["outside"] == 193
     assert len(labels.polygons) == 7
+
+
+def test_labels_can_be_sent_to_other_processes(tmp_path):
+    scene = scene_of(tmp_path)
+    labels = labels_of(scene, write(tmp_path, [on_grid(scene, 0, 0, 30, 30)]))
+    sent = pickle.loads(pickle.dumps(labels))
+    assert_array_equal(whole(sent, scene).object_ids, whole(labels, scene).object_ids)
 
 
 def test_objects_are_things_cut_to_the_scene(tmp_path):
