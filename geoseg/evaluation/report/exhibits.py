@@ -24,9 +24,10 @@ from geoseg.io.preview import imagery
 from geoseg.io.scene import Scene
 
 THUMBNAIL = 640  # pixels of the longer side
-PANEL = 460  # pixels of the longer side of a panel
+PANEL = 520  # pixels of the longer side of a panel
 LARGEST = 512  # pixels of the scene that a place shows to each side
 CANDIDATES = 5  # places along each axis that are looked at in a larger cell
+WHOLE = 1 << 30  # pixels: larger scenes get a thumbnail only from overviews
 _LOOK = 128  # pixels a side at which they are compared
 _ENOUGH = 0.1  # cells with less of the classes than this share of the fullest tell little
 _PAPER = 236  # grey where there is no imagery
@@ -35,13 +36,14 @@ _PAPER = 236  # grey where there is no imagery
 def exhibits(scene: Scene, labels: Known, found: Found, figures: SceneFigures, count: int = 6) -> list[Exhibit]:
     """A thumbnail of the scene, then `count` of its cells: the worst, then the best, none of them twice.
 
+    There is no thumbnail of a scene of more than WHOLE pixels without overviews, which would be read as a whole.
     Cells are chosen by their IoU among those that hold enough of the classes. Of a cell larger than LARGEST pixels the
     part is shown that has most wrong (or right) pixels. Nothing but these windows is read, so that scenes may have any
     size. Raises what reading the scene, the labels or the map raises.
     """
     bands = visible_bands(scene)
     name = figures.scores.name
-    pictures = [_thumbnail(scene, bands, name)]
+    pictures = [] if _costly(scene) else [_thumbnail(scene, bands, name)]
     said = _Said(labels, as_known(scene, found), found.classes)
     kinds: tuple[tuple[Literal["worst", "best"], list[CellFigures]], ...] = tuple(
         zip(("worst", "best"), chosen(figures.cells, count), strict=True)
@@ -93,6 +95,12 @@ class _Said:
         y, x = Span(0, grid.shape[0]), Span(0, grid.shape[1])
         truth, found = (side.window(grid, y, x) for side in (self.labels, self.found))
         return Shown(truth.class_ids, truth.object_ids), Shown(found.class_ids, found.object_ids)
+
+
+def _costly(scene: Scene) -> bool:
+    """Whether a thumbnail would take reading a very large scene as a whole."""
+    pixels = int(scene.grid.shape[0]) * int(scene.grid.shape[1])
+    return pixels > WHOLE and not all(file.overviews for layer in scene.layers for file in layer.files)
 
 
 def _thumbnail(scene: Scene, bands: tuple[int, ...], name: str) -> Exhibit:

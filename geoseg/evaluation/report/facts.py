@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geoseg.core.card import ModelCard
-from geoseg.evaluation.report.words import NOTHING, label
+from geoseg.evaluation.report.words import NOTHING, count, label
 
 LISTED = 20  # entries of a list that are written out
 LONGEST = 600  # characters of one value
@@ -72,12 +72,14 @@ def _tabular(value: Any) -> bool:
 
 def _text(value: Any) -> str:
     """A value for people."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+    if value is None or value == {} or (isinstance(value, float) and not math.isfinite(value)):
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, int):
+        return count(value)
     if isinstance(value, list | tuple):
         shown = ", ".join(_text(entry) for entry in value[:LISTED])
         return (f"{shown} and {len(value) - LISTED} more" if len(value) > LISTED else shown) or NOTHING

@@ -20,7 +20,7 @@ from geoseg.io.outputs import Staging, writing
 THUMBNAIL_BYTES = 1_100_000  # of all thumbnails together, as they stand in the page
 TILE_BYTES = 3_000_000  # of all tiles
 SCENES = 30  # scenes that are shown by themselves; the table lists all of them
-OPEN = 3  # with more scenes, what is known of each is folded away
+OPEN = 1  # with more scenes, what is known of each is folded away
 
 
 @dataclass(frozen=True, slots=True)

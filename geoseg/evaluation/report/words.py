@@ -10,6 +10,7 @@ from types import MappingProxyType
 from geoseg.evaluation.figures import Figure
 
 NOTHING = "–"
+_UNITS = MappingProxyType({"_m2": "m²", "_m": "m"})
 _THIN = "\u202f"  # a narrow space that does not break: groups digits, and stands before the sign of percent
 
 
@@ -84,4 +85,10 @@ def moment(text: str) -> str:
 def label(name: str) -> str:
     """What a key of JSON is called on the page."""
     known = PIXELS.get(name) or OBJECTS.get(name)
-    return known.label if known else name.replace("_", " ")
+    if known:
+        return known.label
+    for ending, unit in _UNITS.items():
+        if name.endswith(ending) and name != ending:
+            name = f"{name.removesuffix(ending)} ({unit})"
+            break
+    return name.replace("_", " ")

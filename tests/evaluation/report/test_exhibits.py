@@ -201,6 +201,15 @@ def test_pixels_that_are_not_square_are_shown_as_they_lie_on_the_ground(tmp_path
     assert opened(worst).size == (2 * PANEL + 6, PANEL // 2 + 2 * 24)
 
 
+def test_no_huge_scene_is_read_for_a_thumbnail(town, tmp_path, monkeypatch):
+    module = importlib.import_module("geoseg.evaluation.report.exhibits")
+    monkeypatch.setattr(module, "WHOLE", 128 * 128 - 1)
+    assert [e.kind for e in exhibits(*town, figures(CELLS), 1)] == ["worst"]
+    data = np.full((3, 128, 128), 120, np.uint8)
+    scene = open_scene(make_raster(tmp_path / "reduced.tif", data=data, overviews=[2]))
+    assert [e.kind for e in exhibits(scene, *town[1:], figures(CELLS), 1)] == ["thumbnail", "worst"]
+
+
 def test_red_green_and_blue_are_shown_wherever_they_lie():
     assert visible_bands(SimpleNamespace(bands=("nir", "blue", "green", "red"))) == (4, 3, 2)
     assert visible_bands(SimpleNamespace(bands=(None, None, None, None))) == (1, 2, 3)

@@ -23,7 +23,7 @@ from geoseg.evaluation.report.chart import (
     wide,
 )
 from geoseg.evaluation.report.curves import calibration_charts, curve_rows, history_charts
-from geoseg.evaluation.report.facts import LISTED, LONGEST, card_facts, facts
+from geoseg.evaluation.report.facts import LISTED, LONGEST, Fact, card_facts, facts
 from geoseg.evaluation.report.maps import STEPS, error_map, legend
 from geoseg.evaluation.report.tables import headlines, matrix, object_table, scene_rows
 from tests.evaluation.report import samples
@@ -118,6 +118,8 @@ def test_facts_keep_order_and_depth_and_cut_what_is_long():
     assert lines[4].text == "yes"
     assert lines[-1].text == f"and {25 - LISTED} more"
     assert len(facts({"long": "x" * 5000})[0].text) < LONGEST + 50
+    assert facts({"area_m2": 12345, "gap_m": {}})[0] == Fact("area (m²)", 0, "12\u202f345")
+    assert facts({"area_m2": 12345, "gap_m": {}})[1] == Fact("gap (m)", 0, "–")
     deep: dict[str, object] = {}
     for _ in range(50):
         deep = {"in": deep}
