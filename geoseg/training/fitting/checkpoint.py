@@ -42,7 +42,7 @@ def checkpoint_path(folder: Path) -> Path:
 def steps_done(folder: str | Path) -> int | None:
     """The number of steps after which the folder's run goes on; None where it holds none. Raises TrainingError."""
     path = checkpoint_path(Path(folder))
-    return int(read(path)["step"]) if path.exists() else None
+    return int(read(path)["record"]["step"]) if path.exists() else None
 
 
 def write(path: Path, state: Mapping[str, Any]) -> None:

@@ -45,8 +45,7 @@ def fit(course: Course, progress: Progress | None = None) -> Fitted:
         course.network.to(compute.device, memory_format=torch.channels_last)
         run = _run(course, compute, found, progress)
         progress.plan(_plan(run))
-        if not run.over:
-            run.catch_up()
+        run.catch_up()
         if not run.over:
             with device_memory(compute.device, f"with {loop.batch_size} windows of {course.options.data.crop_size}"):
                 _train(run)
