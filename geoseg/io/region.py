@@ -111,20 +111,6 @@ def _polygons(geometry: NDArray[Any], path: str) -> NDArray[Any]:
     return np.asarray(polygons)
 
 
-def within(first: RegionMask, second: RegionMask) -> RegionMask:
-    """The region that both share. Raises RegionError when there is none."""
-    shared = shapely.intersection(shapely.union_all(first.polygons), shapely.union_all(second.polygons))
-    parts = shapely.get_parts(shapely.get_parts(shared))
-    polygons = parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)]
-    if len(polygons) == 0:
-        raise RegionError(
-            f"two regions were given that share no ground: one spans {listed(shapely.total_bounds(first.polygons))}, "
-            f"the other {listed(shapely.total_bounds(second.polygons))} (left, bottom, right, top in the scene's CRS); "
-            "choose regions that meet"
-        )
-    return RegionMask(np.asarray(polygons))
-
-
 def meeting(path: str, scene: Scene) -> RegionMask | None:
     """The region in a vector file's polygons where it meets the scene, None where it does not. Raises RegionError."""
     polygons, crs = _read(path)

@@ -22,7 +22,8 @@ from geoseg.io.transfer import outline
 class Truth(NamedTuple):
     """A window of labels: `class_ids` (y, x) uint8 with 255 where nobody knows, `object_ids` (y, x) int32.
 
-    An object's id is the number, from 1, of its polygon; 0 is none. Only things have objects.
+    An object's id is the number, from 1, of its polygon, or of the pixels that touch in a raster; 0 is none. Only
+    things have objects.
     """
 
     class_ids: NDArray[np.uint8]
@@ -68,6 +69,13 @@ class Labels:
     def is_raster(self) -> bool:
         """Whether classes come from a raster; there are no polygons then."""
         return self.raster is not None
+
+    @property
+    def object_count(self) -> int:
+        """The highest number that an object may have in `window`: that of polygons, or of what touches in a raster."""
+        if self.raster is None:
+            return len(self.polygons)
+        return 0 if self.raster.objects is None else int(self.raster.objects.max(initial=0))
 
     def window(self, grid: GeoBox, y: Span, x: Span) -> Truth:
         """The labels of rows `y` and columns `x` of any grid in the scene's CRS; the window may reach beyond the grid.

@@ -25,6 +25,7 @@ from geoseg.io.region import RegionMask, meeting, read_region
 from geoseg.io.scene import Scene
 from geoseg.io.transfer import Transfer, extent, ground_metres, listed, mapped, transfer_to
 
+Bounds = tuple[float, float, float, float]  # left, bottom, right, top
 ROOM = 0.02  # of the scene's size: so far around it features are read
 
 
@@ -154,7 +155,7 @@ def _lies(features: Features, transfer: Transfer) -> str:
     )
 
 
-def _swapped(labels: tuple[float, ...], scene: tuple[float, ...]) -> str:
+def _swapped(labels: Bounds, scene: Bounds) -> str:
     """A hint where labels and scene would meet if x and y changed places."""
     left, bottom, right, top = labels
     return (

@@ -37,7 +37,7 @@ def test_classes_and_objects_on_the_scenes_grid(tmp_path, truth):
     assert_array_equal(np.unique(found.object_ids[4:20, 30:40]), [2])
     assert not found.object_ids[truth != 1].any()  # roads are stuff
     assert labels.facts["pixels"] == {"background": 64 * 64 - 1416, "Building": 416, "road": 1000}
-    assert labels.facts["objects"] == 2
+    assert labels.facts["objects"] == labels.object_count == 2
     assert len(labels.objects().polygons) == 0
 
 
