@@ -37,16 +37,18 @@ def write_report(
     evaluation: Evaluation,
     exhibits: Sequence[Exhibit],
     history: Sequence[Mapping[str, Any]] | None = None,
+    named: Path | None = None,
 ) -> None:
     """Write the page of an evaluation: one HTML file of at most 5 MB that asks nothing of the network.
 
     `exhibits` are the pictures (of all scenes; those that do not fit are left out, and the page says how many),
     `history` the rows of a training's log, with a `step` each. An older file is replaced, once the new one is whole.
-    Raises WriteError, and OutputError where the folder cannot be written to.
+    `named` is the final name, where `path` is a temporary one: messages tell it. Raises WriteError, and OutputError
+    where the folder cannot be written to.
     """
     text = page(evaluation, exhibits, history)
-    with Staging([path], overwrite=True) as staging:
-        with writing(path):
+    with Staging([path], overwrite=True, named=named) as staging:
+        with writing(named or path):
             staging.path(path).write_text(text, encoding="utf-8")
         staging.commit()
 

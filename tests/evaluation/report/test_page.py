@@ -211,6 +211,8 @@ def test_the_file_is_replaced_only_once_it_is_whole(tmp_path: Path, monkeypatch)
         patched.setattr(Path, "write_text", _full)
         with pytest.raises(WriteError, match=r"report\.html"):
             write_report(path, samples.evaluation(), [])
+        with pytest.raises(WriteError, match=r"final\.html"):
+            write_report(path, samples.evaluation(), [], named=tmp_path / "final.html")
     assert path.read_text() == "old"
     write_report(path, samples.evaluation(), [])
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
