@@ -65,7 +65,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
     geoseg predict scene.tif --task buildings -o buildings.gpkg
     geoseg vectorize mask.tif -o polygons.gpkg --postprocess buildings
     geoseg train --image town.tif --labels buildings.shp --from buildings -o mine.safetensors
-    geoseg evaluate --task buildings --image other.tif --labels other.shp --report report.html
+    geoseg evaluate --model town.safetensors --image other.tif --labels other.shp --report report.html
     geoseg info scene.tif
     geoseg models list
     """

@@ -31,13 +31,16 @@ def _separator(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 
 def _rate(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    """A number, or the word find."""
+    """A number above 0, or the word find."""
     if value is None or value == "find":
         return value
     try:
-        return float(value)
+        rate = float(value)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is neither a number nor find", ctx=ctx, param=param) from None
+        rate = 0.0
+    if not rate > 0:
+        raise click.BadParameter(f"{value!r} is neither a number above 0 nor find", ctx=ctx, param=param)
+    return rate
 
 
 network_options = together(
@@ -205,7 +208,7 @@ output_options = together(
     geoseg train --image town.tif --labels buildings.shp --from buildings \\
         --val-image other.tif --val-labels other.shp -o checked.safetensors --report training.html
     geoseg train recipe.toml
-    geoseg train recipe.toml --set DATA=. --set loop.weight_decay=0.1 --seed 1 -o second.safetensors
+    geoseg train recipe.toml --set DATA=. --set loop.weight_decay=0.1 --seed 1 -o second.safetensors --dry-run
     geoseg train --image town.tif --labels buildings.shp --architecture unet --encoder resnet18 \\
         --encoder-weights none --dry-run
     geoseg train --image town.tif --labels buildings.shp --from buildings --print-recipe > mine.toml

@@ -14,17 +14,18 @@ STEM = "{stem}"  # stands for the scene's file name without its ending
 FILES = ("path", "aoi", "ignore")  # what labels name
 
 
-def spread(entries: Sequence[Mapping[str, Any]], source: str) -> list[dict[str, Any]]:
+def spread(entries: Sequence[Any], source: str) -> list[Any]:
     """The labelled scenes that `entries` describe: one for each file that a path with a star stands for, by name.
 
     `{stem}` in the labels' paths is the name of the scene's file without its ending. `without` lists patterns of names
-    that are left out; a file that holds another one's labels is no scene. Raises SpecError where no file is left.
+    that are left out; a file that holds another one's labels is no scene. What is of another form stays as it is.
+    Raises SpecError where no file is left.
     """
-    found: list[dict[str, Any]] = []
+    found: list[Any] = []
     for index, entry in enumerate(entries):
         pattern = _pattern(entry)
         if pattern is None:
-            found.append(dict(entry))
+            found.append(entry)
         else:
             found += _each(entry, pattern, f"{source}: scenes.{index}")
     return found
@@ -36,8 +37,8 @@ def with_stem(text: str, scene: Mapping[str, Any]) -> str:
     return text.replace(STEM, PurePath(paths[0]).stem) if paths else text
 
 
-def _pattern(entry: Mapping[str, Any]) -> str | None:
-    scene = entry.get("scene")
+def _pattern(entry: Any) -> str | None:
+    scene = entry.get("scene") if isinstance(entry, Mapping) else None
     paths: Sequence[Any] = scene.get("paths", ()) if isinstance(scene, Mapping) else ()
     if len(paths) != 1 or not isinstance(paths[0], str):
         return None

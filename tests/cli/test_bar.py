@@ -103,3 +103,62 @@ def test_a_stage_that_an_error_ends_leaves_no_line(progress, screen):
     progress.close()
     assert "planning" in screen.file.getvalue()
     assert "planning" not in last_frame(screen)
+
+
+def test_a_training_shows_steps_loss_and_its_own_time_left(progress, screen, clock):
+    progress.plan({"kind": "train", "steps": 200, "tiles": {"planned": 200}})
+    progress.stage("preparing")
+    progress.plan({"steps": 200, "step": 0})
+    progress.stage("training")
+    clock.now = 4.0
+    progress.advance(50, 1000)
+    progress.note({"loss": 0.4321, "best_iou": 0.71, "seconds_left": 75})
+    progress.stage("validating")
+    assert "validating" in last_line(progress, screen)
+    progress.stage("training")
+    progress.close()
+    last = drawn(screen)[-1]
+    assert "training" in last
+    assert "50/200 steps · loss 0.432 · best IoU 0.710 · 1:15 left" in last
+    assert last_frame(screen).count("steps") == 1
+
+
+def test_what_follows_a_training_has_lines_of_its_own(progress, screen):
+    progress.plan({"steps": 4})
+    progress.advance(3, 0)
+    progress.stage("predicting town")
+    progress.advance(1, 100)
+    progress.stage("writing")
+    progress.result({})
+    progress.close()
+    training, predicting, writing = drawn(screen)[-3:]
+    assert "3/4 steps" in training
+    assert predicting.startswith("✓ predicting town")
+    assert writing.startswith("✓ writing")
+
+
+def test_a_training_by_the_clock_has_no_number_of_steps(progress, screen, clock):
+    progress.plan({"minutes": 10})
+    clock.now = 60.0
+    progress.advance(12, 0)
+    progress.note({"seconds_left": 540})
+    progress.close()
+    assert "12 steps · 9:00 left" in drawn(screen)[-1]
+    assert "10%" in drawn(screen)[-1]
+
+
+def test_a_comparison_counts_scenes_and_says_what_it_does(progress, screen):
+    progress.plan({"kind": "evaluate", "tiles": {"planned": 2}})
+    progress.stage("predicting town")
+    progress.advance(1, 100)
+    assert "predicting town" in last_line(progress, screen)
+    progress.advance(1, 100)
+    progress.stage("writing")
+    progress.close()
+    assert "2/2 scenes" in screen.file.getvalue()
+
+
+def last_line(progress: RichProgress, screen: Console) -> str:
+    """The bar as it stands now."""
+    progress._bar.refresh()
+    return drawn(screen)[-1]

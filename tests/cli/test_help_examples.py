@@ -53,7 +53,14 @@ def prepared(tmp_path_factory) -> Path:
     write_toy_bundle(folder / "town.safetensors", kind="threshold")
     export_mlm(folder / "town.safetensors", folder / "item.json")
     (folder / "weights").mkdir()
-    write_toy_bundle(folder / "weights" / "buildings.safetensors", kind="threshold", name="buildings", task="buildings")
+    write_toy_bundle(
+        folder / "weights" / "buildings.safetensors",
+        kind="threshold",
+        name="buildings",
+        task="buildings",
+        arguments={"shape": "linear"},
+        activation="softmax",
+    )
     district = shapely.box(ORIGIN[0] + 5, ORIGIN[1] - 20, ORIGIN[0] + 15, ORIGIN[1] - 5)
     geopandas.GeoDataFrame(geometry=[district], crs="EPSG:32633").to_file(folder / "district.gpkg")
     job = {"scene": {"paths": ["scene.tif"]}, "model": "town.safetensors", "output": {"vector": "from_job.gpkg"}}
@@ -72,7 +79,7 @@ def make_labelled_scenes(folder: Path) -> None:
         origin = place(away)
         shapes = [shapely.box(*(origin * (c, r + 30)), *(origin * (c + 30, r))) for r, c in roofs]
         make_raster(folder / f"{name}.tif", data=pixels, transform=place(away))
-        frame = geopandas.GeoDataFrame({"class": "class-1"}, geometry=shapes, crs="EPSG:32633")
+        frame = geopandas.GeoDataFrame(geometry=shapes, crs="EPSG:32633")
         frame.to_file(folder / f"{labels}.shp")
         frame.to_file(folder / "buildings.gpkg")
     recipe = """
@@ -145,7 +152,7 @@ def runs(line: str) -> bool:
     return all(find_spec(f"geoseg.jobs.{module}") for words, module in kinds.items() if words in line)
 
 
-@pytest.mark.parametrize("line", [line for line in example_lines() if runs(line)])
+@pytest.mark.parametrize("line", [line for line in dict.fromkeys(example_lines()) if runs(line)])
 def test_examples_of_the_help_run(line, prepared, quick_models, tmp_path, capsys, monkeypatch):
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)

@@ -118,3 +118,47 @@ def test_lines_from_many_threads_do_not_mix(stream):
     told = lines(stream)[1:]
     assert [line["tiles"] for line in told] == list(range(1, 201))
     assert told[-1]["pixels"] == 1400
+
+
+def test_figures_are_throttled_and_none_is_lost(progress, stream, clock):
+    progress.plan({"steps": 100})
+    for step in range(10):
+        clock.now += 0.1
+        progress.note({"loss": step} if step else {"loss": step, "iou": 0.5})
+    progress.result({})
+    told = [line["values"] for line in lines(stream) if line["type"] == "note"]
+    assert told[0] == {"loss": 0, "iou": 0.5}
+    assert told[-1] == {"loss": 9}
+    assert 3 <= len(told) <= 6
+
+
+def test_steps_of_a_training_count_from_where_it_goes_on(progress, stream, clock):
+    progress.plan({"kind": "train", "steps": None, "tiles": {"planned": 100}})
+    progress.plan({"steps": 100, "step": 60})
+    clock.now += 10
+    progress.advance(10, 0)
+    told = lines(stream)[-1]
+    assert (told["stage"], told["tiles"], told["fraction"], told["seconds_left"]) == ("training", 70, 0.7, 30.0)
+    progress.note({"seconds_left": 50})
+    clock.now += 10
+    progress.advance(1, 0)
+    assert lines(stream)[-1]["seconds_left"] == 40.0
+
+
+def test_what_follows_a_training_is_none_of_its_steps(progress, stream, clock):
+    progress.plan({"steps": 2})
+    progress.advance(2, 0)
+    progress.stage("validating")
+    progress.stage("comparing town")
+    clock.now += 1
+    progress.advance(1, 50)
+    assert (lines(stream)[-1]["tiles"], lines(stream)[-1]["pixels"]) == (2, 0)
+
+
+def test_a_training_by_the_clock_is_as_far_as_its_time(progress, stream, clock):
+    progress.plan({"minutes": 2})
+    clock.now += 30
+    progress.note({"seconds_left": 90})
+    progress.advance(7, 0)
+    told = lines(stream)[-1]
+    assert (told["tiles"], told["tiles_total"], told["fraction"], told["seconds_left"]) == (7, 0, 0.25, 90.0)
