@@ -29,7 +29,8 @@ from geoseg.training.data.store import ArrayFile, Layout, filling, mapped, stage
 if TYPE_CHECKING:
     from geoseg.io.labels.labels import Labels
 
-STRIP = 512  # rows that are decoded at a time
+ROWS = 64, 512  # that are decoded at a time, at least and at most
+STRIP = 2**23  # pixels of such a strip, about
 KEPT = 1.5  # a scene up to so much finer than what is drawn keeps its pixels: resampled twice they would blur
 _FACTS = "known.json"
 
@@ -136,7 +137,8 @@ def _decode(source: _Source, files: dict[str, ArrayFile], folder: Path) -> Known
     """Write all arrays, strip by strip."""
     height, width = source.grid.shape
     x = Span(0, width)
-    spans = [Span(start, min(start + STRIP, height)) for start in range(0, height, STRIP)]
+    step = min(max(ROWS[0], STRIP // width), ROWS[1])
+    spans = [Span(start, min(start + step, height)) for start in range(0, height, step)]
     tally = _Tally(height, width, 0 if source.labels is None else len(source.labels.polygons))
     for rows in source.scene.reader(source.bidx, source.grid).rows(spans, x):
         valid = np.ones(rows.pixels.shape[1:], np.bool_) if rows.valid is None else rows.valid

@@ -175,10 +175,21 @@ def test_files_without_a_place_share_ground_only_with_themselves(tmp_path: Path)
 
 def test_a_scene_too_small_to_be_split_is_refused_with_a_remedy(tmp_path: Path) -> None:
     small = make_ground(tmp_path, shape=(60, 60))
-    with pytest.raises(SpecError, match=r"scene\.tif: found 60 x 60 m .* 32 m.*use = 'validation'.*validation to 0"):
-        split([small], options(), 32, 0)
+    remedy = r"scene\.tif: found 60 x 60 m .* 40 m.*use = 'validation'.*block_m.*validation to 0"
+    with pytest.raises(SpecError, match=remedy):
+        split([small], options(block_m=40.0), 32, 0)
     assert split([small], options(validation=0.0), 32, 0).plots[0].seen is None
     assert split([small], options(block_m=20.0), 32, 0).plots[0].blocks
+    with pytest.raises(SpecError, match="found 14 x 14 m"):
+        split([make_ground(tmp_path, "tiny", shape=(14, 14))], options(), 32, 0)
+
+
+@pytest.mark.parametrize("shape", [(90, 90), (70, 130), (40, 200)])
+def test_a_small_scene_is_cut_finer_to_meet_the_share(tmp_path: Path, shape: tuple[int, int]) -> None:
+    result = split([make_ground(tmp_path, shape=shape)], options(), 32, 0)
+    assert 0.1 <= result.facts[0]["validation_share"] <= 0.2
+    assert not result.warnings
+    assert all(min(y.size, x.size) >= 8 for y, x in result.plots[0].blocks)
 
 
 def test_of_many_small_scenes_whole_ones_are_kept(tmp_path: Path) -> None:
@@ -192,14 +203,14 @@ def test_of_many_small_scenes_whole_ones_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_small_scene_beside_a_large_one_is_for_training(tmp_path: Path) -> None:
-    grounds = [make_ground(tmp_path), make_ground(tmp_path, "small", shape=(40, 40), at=(WEST + 1000, NORTH))]
+    grounds = [make_ground(tmp_path), make_ground(tmp_path, "small", shape=(14, 14), at=(WEST + 1000, NORTH))]
     result = split(grounds, options(), 32, 0)
     assert result.plots[1].seen is None or result.plots[1].seen.all()
     assert any("small.tif: too small to be split" in text for text in result.warnings)
 
 
 def test_the_user_is_told_where_much_more_is_kept_than_asked(tmp_path: Path) -> None:
-    result = split([make_ground(tmp_path, shape=(70, 70))], options(), 32, 0)
+    result = split([make_ground(tmp_path, shape=(70, 70))], options(block_m=35.0), 32, 0)
     assert any("25%" in text and "block_m" in text for text in result.warnings)
 
 
