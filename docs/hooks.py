@@ -10,18 +10,30 @@ from typing import Any
 Schema = Mapping[str, Any]
 EXAMPLES = re.compile(r"<p>Examples:\n(.*?)</p>", flags=re.DOTALL)
 JOB_FIELDS = "<!-- job fields -->"
+RECIPE_FIELDS = "<!-- recipe fields -->"
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<", "minItems": ", at least"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """The page with the marker replaced by a section for each part of a job, made from its JSON Schema."""
-    if JOB_FIELDS not in markdown:
+    """The page with a marker replaced by a section for each part of a job, or recipe, made from its JSON Schema."""
+    if JOB_FIELDS not in markdown and RECIPE_FIELDS not in markdown:
         return markdown
     from geoseg.jobs.spec import schema
 
     parts = schema()["$defs"]
     ordered = sorted(parts, key=lambda name: not name.endswith("Job"))  # jobs first, then what they are made of
-    return markdown.replace(JOB_FIELDS, "\n".join(line for name in ordered for line in _section(name, parts[name])))
+    for marker, names in ((JOB_FIELDS, ordered), (RECIPE_FIELDS, _parts_of("TrainJob", parts))):
+        markdown = markdown.replace(marker, "\n".join(line for name in names for line in _section(name, parts[name])))
+    return markdown
+
+
+def _parts_of(name: str, parts: Mapping[str, Schema]) -> list[str]:
+    """A part and all that it is made of, in the order in which they are named."""
+    found = [name]
+    for each in found:
+        named = re.findall(r'"#/\$defs/(\w+)"', json.dumps(parts[each]["properties"]))
+        found += [part for part in dict.fromkeys(named) if part not in found]
+    return found
 
 
 def on_page_content(html: str, **_: Any) -> str:
@@ -53,7 +65,8 @@ def _kind(what: Schema) -> str:
         return " or ".join(_kind(each) for each in what["anyOf"] if each.get("type") != "null")
     if "const" in what or "enum" in what:
         return ", ".join(f"`{json.dumps(value)}`" for value in what.get("enum", [what.get("const")]))
-    limits = "".join(f" {sign} {what[key]:g}" for key, sign in LIMITS.items() if key in what).replace(" ,", ",")
+    known = {} if "prefixItems" in what else LIMITS  # how many items there are is said by the items
+    limits = "".join(f" {sign} {what[key]:g}" for key, sign in known.items() if key in what).replace(" ,", ",")
     pattern = what.get("pattern", "").replace("|", "&#124;")  # a bar would end the table's cell
     return _plain(what) + limits + (f" like <code>{pattern}</code>" if pattern else "")
 
@@ -63,5 +76,6 @@ def _plain(what: Schema) -> str:
         items = what.get("prefixItems")
         return f"{len(items)} times {_kind(items[0])}" if items else f"list of {_kind(what['items'])}"
     if what.get("type") == "object":
-        return f"object of {_kind(what['additionalProperties'])}"
+        items = what.get("additionalProperties")
+        return f"object of {_kind(items)}" if isinstance(items, dict) else "object"
     return {"string": "text", "boolean": "true or false"}.get(what.get("type", ""), what.get("type", "anything"))
