@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from geoseg.training.augmentation.draws import Draws
-from geoseg.training.augmentation.spectrum import Spectrum
+from geoseg.training.augmentation.spectrum import Spectrum, at
 
 _BLUE = 0.48  # micrometres: haze is as thick there as is said
 
@@ -28,14 +28,20 @@ def hazed(image: Tensor, valid: Tensor, largest: float, spectrum: Spectrum, draw
     return image + shares * (light - image)
 
 
-def bright(image: Tensor, valid: Tensor, spectrum: Spectrum) -> float:
-    """How bright a bright place of the window is: two standard deviations above the mean of valid light, at most 1."""
-    light = image.mean(0) if len(spectrum.light) == spectrum.bands else image[list(spectrum.light)].mean(0)
-    known = light[valid]
-    if known.numel() < 2:
+def bright(image: Tensor, valid: Tensor | None, spectrum: Spectrum) -> float:
+    """How bright a bright place of the window is: two standard deviations above the mean of valid light, at most 1.
+
+    All pixels are valid where `valid` is None.
+    """
+    if not spectrum.light:
         return 1.0
-    deviation, mean = torch.std_mean(known)
-    return min(1.0, max(float(mean + 2 * deviation), 0.05))
+    light = image[at(spectrum.light)].mean(0)
+    known = light.numel() if valid is None else int(valid.sum())
+    if valid is not None:
+        light = light * valid
+    mean = float(light.sum()) / max(known, 1)
+    variance = float((light * light).sum()) / max(known, 1) - mean**2
+    return min(1.0, max(mean + 2 * max(variance, 0.0) ** 0.5, 0.05)) if known else 1.0
 
 
 def shaded(image: Tensor, spectrum: Spectrum, draws: Draws) -> Tensor:

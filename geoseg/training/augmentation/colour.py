@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from geoseg.training.augmentation.draws import Draws
-from geoseg.training.augmentation.spectrum import Spectrum
+from geoseg.training.augmentation.spectrum import Spectrum, at
 from geoseg.training.options import AugmentationOptions
 
 
@@ -36,7 +36,7 @@ def coloured(image: Tensor, valid: Tensor, options: AugmentationOptions, spectru
 def _applied(image: Tensor, seen: Tensor, change: Tensor, shift: Tensor, spectrum: Spectrum) -> Tensor:
     """`change` (band, band) and `shift` (band,) on the bands of light of `seen`; the others as they are in `image`."""
     light = list(spectrum.light)
-    bands = seen.flatten(1) if len(light) == spectrum.bands else seen[light].flatten(1)
+    bands = seen[at(light)].flatten(1)
     product = torch.addmm(shift[light, None].to(image.device), change[light][:, light].to(image.device), bands).reshape(
         -1, *image.shape[1:]
     )
@@ -98,5 +98,5 @@ def _mixed(shares: Tensor, spectrum: Spectrum) -> Tensor:
 def _middle(image: Tensor, valid: Tensor, spectrum: Spectrum) -> float:
     """The mean of the bands of light over valid pixels."""
     known = int(valid.sum())
-    light = image if len(spectrum.light) == spectrum.bands else image[list(spectrum.light)]
-    return float((light * valid).sum()) / (max(known, 1) * len(spectrum.light))
+    light = image[at(spectrum.light)].mean(0)
+    return float((light * valid).sum()) / max(known, 1)

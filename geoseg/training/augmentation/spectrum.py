@@ -40,3 +40,9 @@ class Spectrum:
                 rgb.append((places[band], places[f"green{date}"], places[f"blue{date}"]))
         micrometres = tuple(_MICROMETRES.get(undated(bands[i]), _GREEN) for i in light)
         return cls(len(bands), light, micrometres, tuple(rgb))
+
+
+def at(places: Sequence[int]) -> slice | list[int]:
+    """An index of those bands: a slice, which copies nothing, where one follows the other."""
+    first, count = places[0], len(places)
+    return slice(first, first + count) if list(places) == list(range(first, first + count)) else list(places)

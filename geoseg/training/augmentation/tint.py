@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from geoseg.training.augmentation.air import bright
+from geoseg.training.augmentation.camera import summed
 from geoseg.training.augmentation.draws import Draws
-from geoseg.training.augmentation.spectrum import Spectrum
+from geoseg.training.augmentation.spectrum import Spectrum, at
 from geoseg.training.neighbourhoods import numbered
 
 # lowest and highest hue (of a turn), saturation and brightness of each kind of surface
@@ -33,33 +33,32 @@ def tinted(image: Tensor, objects: Tensor, spectrum: Spectrum, draws: Draws) -> 
     if not count or not spectrum.rgb:
         return image
     chosen = torch.cat([torch.zeros(1, dtype=torch.bool), draws.uniforms(0, 1, count) < draws.uniform(0.1, 0.9)])
-    colours = _colours(count + 1, draws)
-    cover = softened(chosen.to(image.device)[ids].to(image.dtype))
-    white = bright(image, ids >= 0, spectrum)
+    colours = _colours(count + 1, draws) * bright(image, None, spectrum)
+    mask = chosen.to(image.device)[ids]
+    cover = softened(mask.to(image.dtype))
     image = image.clone()
     for triple in spectrum.rgb:
-        bands = list(triple)
-        repainted = _repainted(image[bands], ids, (colours * white).to(image.device))
-        image[bands] = torch.lerp(image[bands], repainted, cover)
+        picture = image[at(triple)]
+        painted = picture.clone()
+        painted[:, mask] = _repainted(picture[:, mask], ids[mask], colours.to(image.device))
+        image[at(triple)] = picture.lerp(painted, cover)
     return image
 
 
 def softened(cover: Tensor) -> Tensor:
     """A mask (y, x) with edges two pixels wide."""
-    return functional.avg_pool2d(cover[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
+    third = (1 / 3, 1 / 3)
+    return summed(summed(cover, third, 0), third, 1)
 
 
-def _repainted(picture: Tensor, ids: Tensor, colours: Tensor) -> Tensor:
-    """The picture (3, y, x) with object i in `colours[i]` (object, 3): lit like before, colour's own texture halved."""
-    grey = picture.mean(0)
-    flat = ids.flatten()
-    sizes = torch.bincount(flat, minlength=len(colours)).clamp_min(1)
-    means = torch.stack([torch.bincount(flat, band.flatten(), len(colours)) / sizes for band in picture])  # (3, object)
-    brightness = means.mean(0).clamp_min(0.02)
-    lit = (grey / brightness[ids]).clamp(0.2, 2.5)
-    hues = means - means.mean(0)
-    rows = [colours[:, i][ids] * lit + 0.5 * ((picture[i] - grey) - hues[i][ids]) for i in range(3)]
-    return torch.stack(rows).clamp(0, 1)
+def _repainted(pixels: Tensor, ids: Tensor, colours: Tensor) -> Tensor:
+    """Pixels (3, pixel) of objects `ids` (pixel,) in `colours` (object, 3): lit like before, own texture halved."""
+    sizes = torch.bincount(ids, minlength=len(colours)).clamp_min(1)
+    means = torch.stack([torch.bincount(ids, band, len(colours)) / sizes for band in pixels]).to(pixels.dtype)
+    grey = pixels.mean(0)
+    lit = (grey / means.mean(0).clamp_min(0.02)[ids]).clamp(0.2, 2.5)
+    texture = (pixels - grey) - (means - means.mean(0))[:, ids]
+    return torch.addcmul(0.5 * texture, colours.T.contiguous()[:, ids], lit).clamp(0, 1)
 
 
 def _colours(count: int, draws: Draws) -> Tensor:
@@ -69,4 +68,5 @@ def _colours(count: int, draws: Draws) -> Tensor:
     hue, saturation, value = (low + (high - low) * draws.uniforms(0, 1, count * 3).reshape(count, 3)).T
     turns = (hue[:, None] * 6 + torch.tensor([5.0, 3.0, 1.0])) % 6
     dip = torch.minimum(turns, 4 - turns).clamp(0, 1)
-    return value[:, None] * (1 - saturation[:, None] * dip)
+    colours: Tensor = value[:, None] * (1 - saturation[:, None] * dip)
+    return colours

@@ -32,7 +32,7 @@ def augment(batch: Batch, options: AugmentationOptions, bands: Sequence[str], ge
     changed = cut_and_mixed(changed, options.cutmix, draws)
     spectrum = Spectrum.of(bands)
     images = [
-        _seen(_tinted(image, objects, options, spectrum, draws), valid, options, spectrum, draws)
+        _seen(_tinted(image, objects * valid, options, spectrum, draws), valid, options, spectrum, draws)
         for image, valid, objects in zip(changed.images, changed.valid, changed.objects, strict=True)
     ]
     return replace(changed, images=torch.stack(images)) if images else changed
@@ -56,4 +56,4 @@ def _seen(image: Tensor, valid: Tensor, options: AugmentationOptions, spectrum: 
     image = coloured(image, valid, options, spectrum, draws)
     if draws.happens(options.jpeg[0]):
         image = squeezed(image, options.jpeg[1], spectrum, draws)
-    return image if image is before else image.clamp(0, 1) * valid
+    return image if image is before else image.clamp_(0, 1).mul_(valid)  # no longer the batch's own

@@ -14,7 +14,7 @@ from geoseg.core.classes import ClassSet
 from geoseg.errors import SpecError
 from geoseg.training.losses.lovasz import lovasz
 from geoseg.training.losses.pixels import cross_entropy, focal
-from geoseg.training.losses.reading import Reading, known_pixels
+from geoseg.training.losses.reading import UNKNOWN, Reading
 from geoseg.training.losses.regions import dice, tversky
 from geoseg.training.options import LossOptions, LossTerm
 
@@ -41,14 +41,16 @@ class Loss(nn.Module):
         `logits` (window, channel, y, x) are the network's before softmax or sigmoid; `target` (window, y, x) int64 as
         `semantic_target` gives it, `edges` (window, y, x) metres as `edge_distances` gives them up to `reach_m`.
         """
-        values, truth, away = known_pixels(logits, target, edges)
         names = _names(self.options)
-        if not len(truth):
+        flat = target.flatten()
+        known = flat != UNKNOWN
+        if not bool(known.any()):
             return dict.fromkeys(names, (logits.float() * 0).sum())
         reading = Reading(
-            logits=values,
-            target=truth,
-            edges=away,
+            logits=logits.float().transpose(0, 1).flatten(1),
+            target=flat,
+            known=None if bool(known.all()) else known.float(),
+            edges=None if edges is None else edges.flatten(),
             counted=self.counted,
             exclusive=self.exclusive,
             class_weights=self.class_weights,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from geoseg.training.losses.pixels import one_hot
 from geoseg.training.losses.reading import Reading
 from geoseg.training.losses.regions import mean_of_present
 from geoseg.training.options import LossTerm
@@ -18,13 +17,15 @@ def lovasz(reading: Reading, term: LossTerm) -> Tensor:
     over the whole batch. 0 when no class occurs (the hinge counts absent classes as well).
     """
     counted = list(reading.counted)
-    truth = one_hot(reading)[counted]
+    truth = reading.one_hot()[counted]
     if reading.exclusive:
         errors = (truth - reading.probabilities()[counted]).abs()
         sizes = truth.sum(1)
     else:
         errors = (1 - reading.logits[counted] * (2 * truth - 1)).relu()
         sizes = torch.ones(len(counted), device=truth.device)
+    if reading.known is not None:
+        errors = errors * reading.known  # pixels without an error come last, and add nothing
     losses = torch.stack([_extension(e, t) for e, t in zip(errors, truth, strict=True)])
     return mean_of_present(losses, sizes, reading.class_weights, counted)
 

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from geoseg.training.losses.reading import Reading
+from geoseg.training.losses.reading import UNKNOWN, Reading
 from geoseg.training.options import LossTerm
+
+_LEAST = 1e-7
 
 
 def cross_entropy(reading: Reading, term: LossTerm) -> Tensor:
@@ -17,7 +19,7 @@ def cross_entropy(reading: Reading, term: LossTerm) -> Tensor:
     sigmoid models they weigh the pixels that show the class.
     """
     losses, weights = _entropies(reading)
-    return _mean(losses, weights, reading.edge_weights(term.edge, term.edge_m), term.hardest)
+    return _mean(reading, losses, weights, term)
 
 
 def focal(reading: Reading, term: LossTerm) -> Tensor:
@@ -27,20 +29,14 @@ def focal(reading: Reading, term: LossTerm) -> Tensor:
     """
     losses, weights = _entropies(reading)
     if reading.exclusive:
-        truth = reading.probabilities().gather(0, reading.target[None])[0]
-        easy = (1 - truth).clamp(0, 1) ** term.gamma
-        return _mean(losses * easy, weights, reading.edge_weights(term.edge, term.edge_m), term.hardest)
-    truth = reading.probabilities()
-    hits = one_hot(reading)
-    easy = (truth + hits - 2 * truth * hits).clamp(0, 1) ** term.gamma
-    binary = _binary(reading) * easy
-    return _mean(binary.mean(0), weights, reading.edge_weights(term.edge, term.edge_m), term.hardest)
-
-
-def one_hot(reading: Reading) -> Tensor:
-    """The truth as scores (channel, pixel) float32; a sigmoid model's background is 0 in all channels."""
-    channels = torch.arange(len(reading.logits), device=reading.target.device)
-    return (reading.target[None] == channels[:, None]).float()
+        place = reading.target.clamp_max(len(reading.logits) - 1)  # unknown pixels' losses are 0
+        truth = reading.probabilities().gather(0, place[None])[0]
+        losses = losses * (1 - truth).clamp(0, 1) ** term.gamma
+    else:
+        scores, hits = reading.probabilities(), reading.one_hot()
+        missed = (scores + hits - 2 * scores * hits).clamp(0, 1)
+        losses = (_binary(reading) * missed**term.gamma).mean(0)
+    return _mean(reading, losses, weights, term)
 
 
 def _entropies(reading: Reading) -> tuple[Tensor, Tensor | None]:
@@ -51,29 +47,35 @@ def _entropies(reading: Reading) -> tuple[Tensor, Tensor | None]:
         reading.logits[None],  # channels before pixels: several times as fast as rows of a few channels
         reading.target[None],
         weight=reading.class_weights,
+        ignore_index=UNKNOWN,
         reduction="none",
         label_smoothing=reading.smoothing,
     )[0]
     weights = reading.class_weights
-    return losses, None if weights is None else weights[reading.target]
+    return losses, None if weights is None else weights[reading.target.clamp_max(len(weights) - 1)]
 
 
 def _binary(reading: Reading) -> Tensor:
     """The binary cross-entropy of each channel and pixel (channel, pixel)."""
-    truth = one_hot(reading) * (1 - reading.smoothing) + reading.smoothing / 2
+    truth = reading.one_hot() * (1 - reading.smoothing) + reading.smoothing / 2
     weights = None if reading.class_weights is None else reading.class_weights[:, None]
     return functional.binary_cross_entropy_with_logits(reading.logits, truth, pos_weight=weights, reduction="none")
 
 
-def _mean(losses: Tensor, weights: Tensor | None, edges: Tensor | None, hardest: float) -> Tensor:
-    """The weighted mean of the pixels' losses; with `hardest` below 1 of that share of pixels, those that lose most.
+def _mean(reading: Reading, losses: Tensor, shares: Tensor | None, term: LossTerm) -> Tensor:
+    """The mean of the pixels' losses, weighted; with `hardest` below 1 of that share of pixels, those that lose most.
 
-    Online hard examples after Shrivastava et al. 2016, arXiv:1604.03540.
+    `shares` (pixel,) are the weights that the losses hold already. Online hard examples after Shrivastava et al. 2016,
+    arXiv:1604.03540.
     """
-    shares = torch.ones_like(losses) if weights is None else weights
-    if edges is not None:
-        losses, shares = losses * edges, shares * edges
-    if hardest < 1:
-        kept = losses.detach().topk(max(1, round(hardest * len(losses))), sorted=False).indices
+    weights = reading.weights(term.edge, term.edge_m)
+    count = len(losses) if reading.known is None else int(reading.known.sum())
+    if weights is not None:
+        losses = losses * weights
+        shares = weights if shares is None else shares * weights
+    elif shares is None:
+        shares = torch.ones_like(losses)
+    if term.hardest < 1:
+        kept = losses.detach().topk(max(1, round(term.hardest * count)), sorted=False).indices
         losses, shares = losses[kept], shares[kept]
-    return losses.sum() / shares.sum()
+    return losses.sum() / shares.sum().clamp_min(_LEAST)

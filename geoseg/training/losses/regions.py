@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from geoseg.training.losses.pixels import one_hot
 from geoseg.training.losses.reading import Reading
 from geoseg.training.options import LossTerm
 
@@ -31,8 +30,8 @@ def tversky(reading: Reading, term: LossTerm) -> Tensor:
 
 def _tversky(reading: Reading, term: LossTerm, alpha: float, beta: float) -> Tensor:
     counted = list(reading.counted)
-    scores, truth = reading.probabilities()[counted], one_hot(reading)[counted]
-    weights = reading.edge_weights(term.edge, term.edge_m)
+    scores, truth = reading.probabilities()[counted], reading.one_hot()[counted]
+    weights = reading.weights(term.edge, term.edge_m)
     shown = truth if weights is None else truth * weights
     taken = scores if weights is None else scores * weights
     hit, size = (taken * truth).sum(1), shown.sum(1)
