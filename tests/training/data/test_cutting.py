@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from geoseg.core.tiling import Span
 from geoseg.io.grid import resized
 from geoseg.io.scene import open_scene
+from geoseg.training.data import Ground
 from geoseg.training.data.cutting import Frame, Sheets, cut, taps
 from tests.factory import pixel_values
 from tests.training.data.scenes import make_ground
@@ -108,3 +109,33 @@ def test_weights_of_smaller_pixels_are_bilinear(start: float, scale: float, size
             assert at == pytest.approx(middle, abs=1e-3)
         if not -0.5 <= middle <= 24.5:
             assert not weights[i].any()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    return make_ground(tmp_path_factory.mktemp("small"), shape=(40, 50))
+
+
+@settings(derandomize=True, max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    top=st.floats(-30, 40),
+    left=st.floats(-30, 50),
+    scale=st.floats(0.3, 3),
+    at=st.tuples(st.integers(0, 39), st.integers(0, 49)),
+    side=st.integers(1, 30),
+)
+def test_what_is_hidden_changes_nothing(
+    small: Ground, top: float, left: float, scale: float, at: tuple[int, int], side: int
+) -> None:
+    seen = np.ones((40, 50), np.bool_)
+    seen[at[0] : at[0] + side, at[1] : at[1] + side] = False
+    noise = np.random.default_rng(0).integers(0, 255, (3, 40, 50))
+    other = dataclasses.replace(
+        small,
+        images=np.where(seen, small.images, noise).astype(np.uint8),
+        classes=np.where(seen, small.classes, 2).astype(np.uint8),
+        objects=np.where(seen, small.objects, 999).astype(np.int32),
+    )
+    frame = Frame(top, left, scale)
+    for first, second in zip(one(small, frame, 24, seen), one(other, frame, 24, seen), strict=True):
+        assert np.array_equal(first, second)

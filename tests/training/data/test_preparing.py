@@ -17,7 +17,7 @@ from geoseg.core.values import Stretch
 from geoseg.errors import LabelError, ReadError, ResolutionError, ResourceError
 from geoseg.io.region import RegionMask
 from geoseg.io.scene import Scene, open_scene
-from geoseg.training.data import Role, prepare
+from geoseg.training.data import Role, prepare, preparing
 from tests.factory import ORIGIN, make_raster, pixel_values
 from tests.toy import toy_card, toy_classes
 from tests.training.data.scenes import Painted, asked_for, make_ground, squares
@@ -95,6 +95,15 @@ def test_arrays_are_used_again_and_not_read_twice(tmp_path: Path, monkeypatch: p
         with pytest.raises(ReadError):
             prepare(scene, labels, asked_for(tmp_path), Role(blank=("white",)))
     assert arrays(tmp_path / "run") == before
+
+
+def test_strips_of_any_height_make_the_same_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = make_ground(tmp_path, pixel=0.3, shape=(500, 300))
+    monkeypatch.setattr(preparing, "ROWS", (7, 7))
+    strips = make_ground(tmp_path, pixel=0.3, shape=(500, 300), asked=asked_for(tmp_path / "strips"))
+    for name in ("images", "valid", "classes", "objects"):
+        assert np.array_equal(getattr(whole, name), getattr(strips, name))
+    assert whole.known == strips.known
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
