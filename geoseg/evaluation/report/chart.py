@@ -142,6 +142,9 @@ def _ticks(ends: Range) -> list[tuple[float, str]]:
 
 
 def _number(value: float, step: float, digits: int) -> str:
-    if step < 1e-4 or abs(value) >= 1e6:
-        return f"{value:.3g}"
+    if value == 0 and step < 1e-3:
+        return "0"
+    if step < 1e-3 or abs(value) >= 1e6:
+        mantissa, power = f"{value:.2e}".split("e")
+        return f"{float(mantissa):g}e{int(power)}"
     return f"{value + 0.0:,.{digits}f}"

@@ -65,6 +65,12 @@ def test_ticks_of_shares_are_round():
     assert made.x_ticks[-1].at == WIDTH - RIGHT
 
 
+def test_small_and_large_ticks_stay_short():
+    small = chart(Frame("t", "a", "x", "y", (0.0, 1.05e-3), (0.0, 3e7)), [])
+    assert [tick.text for tick in small.x_ticks] == ["0", "2e-4", "4e-4", "6e-4", "8e-4", "1e-3"]
+    assert [tick.text for tick in small.y_ticks][1:3] == ["5e6", "1e7"]
+
+
 def test_long_lines_keep_their_ends_and_lose_what_is_no_number():
     points = [(float(i), math.nan if i == 5 else float(i)) for i in range(5000)]
     kept = thinned(points)
