@@ -20,6 +20,7 @@ from geoseg.core.classes import ClassSet
 from geoseg.core.protocols import Progress, Silent, Strip
 from geoseg.core.tiling import Span
 from geoseg.core.values import Decision
+from geoseg.errors import RegionError
 from geoseg.evaluation.compare import Comparison, Found, compare_scene
 from geoseg.evaluation.counts import SceneCounts
 from geoseg.evaluation.figures import Evaluation, SceneFigures
@@ -186,7 +187,10 @@ def both(first: RegionMask, second: RegionMask) -> RegionMask:
     """The ground that lies in both regions."""
     shared = shapely.intersection(shapely.union_all(first.polygons), shapely.union_all(second.polygons))
     parts = shapely.get_parts(shapely.get_parts(shared))
-    return RegionMask(parts[shapely.get_dimensions(parts) == 2])
+    ground = parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)]
+    if not len(ground):
+        raise RegionError("the region and the labelled area have no ground in common; choose another region")
+    return RegionMask(ground)
 
 
 def _found(plan: EvaluatePlan, index: int, folder: Path, told: Progress) -> Found:

@@ -76,7 +76,8 @@ class DataOptions(_Options):
     None takes the model's own resolution, 0.7 to 1.4 times. `balance` is the share of windows that are drawn around a
     pixel of a class, each class as often as another; the others lie anywhere on labelled ground. `validation` is the
     share of each scene that is kept from training, in square blocks of `block_m` metres (None: an eighth of the scene's
-    shorter side, at least a crop), with `gap_m` metres around them that are used for neither.
+    shorter side, at least a crop, and no larger than the share asks for), with `gap_m` metres around them that are used
+    for neither.
     """
 
     crop_size: Annotated[int, Field(ge=32, le=4096)] = 256

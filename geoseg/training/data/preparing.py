@@ -139,7 +139,7 @@ def _decode(source: _Source, files: dict[str, ArrayFile], folder: Path) -> Known
     x = Span(0, width)
     step = min(max(ROWS[0], STRIP // width), ROWS[1])
     spans = [Span(start, min(start + step, height)) for start in range(0, height, step)]
-    tally = _Tally(height, width, 0 if source.labels is None else len(source.labels.polygons))
+    tally = _Tally(height, width, 0 if source.labels is None else source.labels.object_count)
     for rows in source.scene.reader(source.bidx, source.grid).rows(spans, x):
         valid = np.ones(rows.pixels.shape[1:], np.bool_) if rows.valid is None else rows.valid
         pure, missing = blank_pixels(rows.pixels, valid, source.role.blank, widen=source.resampled)
@@ -165,10 +165,10 @@ def _truth(source: _Source, y: Span, x: Span) -> tuple[NDArray[Any], NDArray[Any
 class _Tally:
     """Counts what is known, strip by strip."""
 
-    def __init__(self, height: int, width: int, polygons: int) -> None:
+    def __init__(self, height: int, width: int, objects: int) -> None:
         self._counts = np.zeros(256, np.int64)
         self._rows, self._columns = np.zeros(height, np.bool_), np.zeros(width, np.bool_)
-        self._met = np.zeros(polygons + 1, np.bool_)
+        self._met = np.zeros(objects + 1, np.bool_)
 
     def add(self, y: Span, classes: NDArray[np.uint8], objects: NDArray[np.int32]) -> None:
         self._counts += np.bincount(classes.ravel(), minlength=256)
