@@ -12,10 +12,14 @@ _APART = 1 << 40  # batch numbers between two processes: they never meet
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """The number of this process, and how many there are. The first one validates, writes and tells."""
+    """The number of this process, and how many there are. The first one validates, writes and tells.
+
+    `stop` is an event that ends all of them after their step, None where there is but one.
+    """
 
     rank: int = 0
     size: int = 1
+    stop: Any = None
 
     @property
     def leads(self) -> bool:
@@ -25,6 +29,11 @@ class Crew:
     def number(self, batch: int) -> int:
         """The number of this process's batch: no two processes draw the same."""
         return batch + self.rank * _APART
+
+    @property
+    def stopped(self) -> bool:
+        """Whether they are to end."""
+        return self.stop is not None and bool(self.stop.is_set())
 
     def agree(self, value: Any) -> Any:
         """The first process's value, in all of them."""

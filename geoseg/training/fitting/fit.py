@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from geoseg.training.fitting.course import Course, Fitted
 from geoseg.training.fitting.crew import Crew
 from geoseg.training.fitting.finder import find_rate
 from geoseg.training.fitting.run import Run
+from geoseg.training.fitting.spreading import check_devices, spread
 
 _PRECISIONS: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = MappingProxyType(
     {"bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -40,18 +42,30 @@ def fit(course: Course, progress: Progress | None = None) -> Fitted:
     progress = progress or Silent()
     loop = course.options.loop
     compute = choose(loop.device, loop.precision)
-    found = _found(course)
     with _own_random_numbers(compute), torch_settings(compute):
-        course.network.to(compute.device, memory_format=torch.channels_last)
-        run = _run(course, compute, found, progress)
-        progress.plan(_plan(run))
-        run.catch_up()
-        if not run.over:
-            with device_memory(compute.device, f"with {loop.batch_size} windows of {course.options.data.crop_size}"):
-                _train(run)
-        fitted = run.finish()
-        run.log.end("success")
-        return fitted
+        if loop.devices == 1:
+            return go_on(course, compute, Crew(), progress)
+        check_devices(compute, loop.devices)
+        found = _found(course)
+        if found is None or not found["record"]["done"]:
+            rate = loop.learning_rate if loop.learning_rate != "find" else _sought(course, compute, progress)
+            spread(course, compute, rate, progress)
+        run = _run(replace(course, existing="resume"), compute, Crew(size=loop.devices), Silent(), 0.0)
+        return run.finish()
+
+
+def go_on(course: Course, compute: Compute, crew: Crew, progress: Progress, rate: float | None = None) -> Fitted:
+    """What `fit` returns, from one process of a crew; `rate` is the learning rate where it is known already."""
+    loop = course.options.loop
+    run = _run(course, compute, crew, progress, rate)
+    progress.plan(_plan(run))
+    run.catch_up()
+    if not run.over:
+        with device_memory(compute.device, f"with {loop.batch_size} windows of {course.options.data.crop_size}"):
+            _train(run)
+    fitted = run.finish()
+    run.log.end("success")
+    return fitted
 
 
 def _found(course: Course) -> dict[str, Any] | None:
@@ -76,16 +90,26 @@ def _found(course: Course) -> dict[str, Any] | None:
     return state
 
 
-def _run(course: Course, compute: Compute, found: dict[str, Any] | None, progress: Progress) -> Run:
-    rate = course.options.loop.learning_rate
-    run = Run(course, compute, Crew(), progress, 0.0 if rate == "find" else rate)
+def _run(course: Course, compute: Compute, crew: Crew, progress: Progress, rate: float | None) -> Run:
+    """The run where it stands: at its checkpoint, or at its beginning."""
+    found = _found(course)
+    if rate is None:
+        wanted = course.options.loop.learning_rate
+        rate = wanted if wanted != "find" else 0.0 if found else _sought(course, compute, progress)
+    course.network.to(compute.device, memory_format=torch.channels_last)
+    run = Run(course, compute, crew, progress, rate)
     if found is not None:
         run.restore(found)
-    elif rate == "find":
-        progress.stage("finding the learning rate")
-        run.record.rate = find_rate(course, run.terms, compute.device, run.autocast)
     run.log.begin(run.record.history)
     return run
+
+
+def _sought(course: Course, compute: Compute, progress: Progress) -> float:
+    """A learning rate for the course; its network stays as it is."""
+    progress.stage("finding the learning rate")
+    course.network.to(compute.device, memory_format=torch.channels_last)
+    run = Run(course, compute, Crew(), progress, 0.0)
+    return find_rate(course, run.terms, compute.device, run.autocast)
 
 
 def _plan(run: Run) -> dict[str, Any]:
@@ -144,15 +168,20 @@ def _trainer(run: Run) -> Any:
     import lightning.pytorch as pl
     from lightning.fabric.plugins.environments import LightningEnvironment
     from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+    from lightning.pytorch.strategies import DDPStrategy
 
     device = run.compute.device
     precision = Precision()
     if run.compute.precision != "fp32":
         precision = MixedPrecision(_PRECISIONS[run.compute.precision], device.type, run.scaler)
     kind = {"cuda": "gpu"}.get(device.type, device.type)
+    devices: list[int] | int = [device.index or 0] if kind == "gpu" else 1
+    if run.crew.size > 1:
+        devices = list(range(run.crew.size)) if kind == "gpu" else run.crew.size
     return pl.Trainer(
         accelerator=kind,
-        devices=[device.index or 0] if kind == "gpu" else 1,
+        devices=devices,
+        strategy=DDPStrategy(find_unused_parameters=True) if run.crew.size > 1 else "auto",
         accumulate_grad_batches=run.course.options.loop.accumulate,
         max_epochs=1,
         logger=False,

@@ -59,7 +59,7 @@ class Run:
         self.rate, self._share = 0.0, 0.0
         self._held = {name: buffer.clone() for name, buffer in self._buffers().items()}
         self._terms: list[dict[str, Tensor]] = []
-        self._due = self._rowed = False
+        self._due = self._rowed = self._stopped = False
         self._started = self._saved = self._noted = time.monotonic()
         self._before, self._steps_before, self._cost, self._pixels = 0.0, 0, 0.0, 0
 
@@ -151,14 +151,26 @@ class Run:
 
     def terms(self, network: nn.Module, batch: Batch, number: int) -> Terms:
         """The terms of the loss of labelled windows."""
-        draws = seeded(self.course.options.loop.seed, self.crew.number(number))
+        draws = self._seeded(number, 0)
         return self.objective.terms(network, self._changed(batch, draws))
 
     def _adapted(self, unlabelled: Unlabelled, number: int) -> Tensor:
-        draws = seeded(self.course.options.loop.seed, self.crew.number(number), 1)
+        draws = self._seeded(number, 1)
         batch = self._changed(unlabelled.batch(number, self.average.network), draws)
         learnt = torch.stack(list(self.objective.told(self.network, batch).values())).sum()
         return unlabelled.weight * learnt
+
+    def _seeded(self, number: int, kind: int) -> torch.Generator:
+        """The generator of a batch of a kind; torch's own random numbers start from the batch too."""
+        seed = self.course.options.loop.seed
+        entropy = [abs(seed), int(seed < 0), self.crew.number(number), kind]
+        own, others = (int(n) >> 1 for n in np.random.SeedSequence(entropy).generate_state(2, np.uint64))
+        torch.default_generator.manual_seed(others)  # torch.manual_seed keeps a list of its callers
+        if self.compute.device.type == "cuda":
+            torch.cuda.manual_seed(others)
+        elif self.compute.device.type == "mps":
+            torch.mps.manual_seed(others)
+        return torch.Generator().manual_seed(own)
 
     def _changed(self, batch: Batch, draws: torch.Generator) -> Batch:
         """The batch augmented, in full precision."""
@@ -203,13 +215,15 @@ class Run:
         self._midway = self.updating = False
 
     def _is_over(self) -> bool:
-        over = self.schedule.over(self.moment())
-        return bool(self.crew.agree(over)) if self.schedule.by_clock else over
+        over, self._stopped = self.crew.agree((self.schedule.over(self.moment()), self.crew.stopped))
+        return bool(over)
 
     def after_step(self) -> None:
         """Whatever follows a step: a word to the user, a validation, a line of the log, a checkpoint."""
         self.progress.advance(1, self._pixels)
         self._pixels = 0
+        if self._stopped:
+            raise KeyboardInterrupt
         if self._due:
             self.check()
         if self._rowed and self.crew.leads:
@@ -317,13 +331,6 @@ class Run:
         wanted = self.best if self.course.options.loop.keep == "best" and self.best is not None else last
         waited = record.waited / max(record.seconds, 1e-9)
         return Fitted(wanted, record.step, tuple(record.history), dict(record.best), waited, record.seconds)
-
-
-def seeded(seed: int, number: int, kind: int = 0) -> torch.Generator:
-    """The generator of a batch of a kind; torch's own random numbers start from the batch too."""
-    own, others = np.random.SeedSequence([abs(seed), int(seed < 0), number, kind]).generate_state(2, np.uint64)
-    torch.manual_seed(int(others) >> 1)
-    return torch.Generator().manual_seed(int(own) >> 1)
 
 
 def _means(terms: list[dict[str, Tensor]]) -> dict[str, float]:

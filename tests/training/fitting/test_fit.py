@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from geoseg.core.protocols import Silent
-from geoseg.errors import OutputError, SpecError, TrainingError
+from geoseg.errors import OutputError, ResourceError, SpecError, TrainingError
 from geoseg.models import LoadedModel
 from geoseg.training.fitting import Fitted, fit
 from geoseg.training.fitting.checkpoint import checkpoint_path, read, steps_done
@@ -325,6 +325,29 @@ def test_bf16(tmp_path: Path) -> None:
     fitted = fit(course(tmp_path, options(precision="bf16", steps=40)))
     assert fitted.best["iou"] > 0.8
     assert all(t.dtype in (torch.float32, torch.int64) for t in fitted.weights.values())
+
+
+@pytest.mark.slow
+def test_two_processes_train_together_and_go_on_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geoseg.inference.device.cores", lambda: 2)
+    monkeypatch.setattr("geoseg.training.fitting.spreading.cores", lambda: 2)
+    recipe, heard = options(devices=2), Heard()
+    whole = fit(course(tmp_path / "whole", recipe), heard)
+    assert heard.steps == 24
+    assert whole.best["iou"] > 0.8
+    assert heard.plans[0]["batch_size"] == 16
+    with pytest.raises(KeyboardInterrupt):
+        fit(course(tmp_path / "cut", recipe), Heard(9))
+    assert 9 <= (steps_done(tmp_path / "cut") or 0) < 24
+    resumed = fit(course(tmp_path / "cut", recipe, existing="resume"))
+    assert same(whole, resumed)
+    alone = fit(course(tmp_path / "alone", options()))
+    assert not same(whole, alone)
+
+
+def test_more_devices_than_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"loop\.devices: found 99"):
+        fit(course(tmp_path, options(devices=99)))
 
 
 SCRIPT = """
