@@ -92,14 +92,17 @@ def _paste(window: _Window, source: _Window, draws: Draws) -> None:
     kept = kept.to(ids.device)
     moved = _shifted(ids, down, right)
     kept &= torch.bincount(moved.flatten(), minlength=count + 1) == torch.bincount(ids.flatten(), minlength=count + 1)
-    for strip in (ids[0], ids[-1], ids[:, 0], ids[:, -1], ids[~known]):
-        kept[strip] = False  # cut by the edge, or partly unknown
+    for strip in (ids[0], ids[-1], ids[:, 0], ids[:, -1]):
+        kept[strip] = False  # cut by the edge
     free = window.valid & (window.classes != UNKNOWN) & (window.objects <= 0)
-    kept[moved[~free]] = False
+    for unfit in (ids * ~known, moved * ~free):
+        kept &= torch.bincount(unfit.flatten(), minlength=count + 1) == 0
+    kept[0] = False
     mask = kept[moved]
     if bool(mask.any()):
         _lay(window, source, mask, (down, right))
-        window.objects[mask] = (window.objects.max() + moved[mask]).to(window.objects.dtype)
+        numbers = (window.objects.max() + moved).to(window.objects.dtype)
+        window.objects.copy_(torch.where(mask, numbers, window.objects))
 
 
 def _lay(window: _Window, source: _Window, mask: Tensor, shift: tuple[int, int]) -> None:
@@ -108,7 +111,7 @@ def _lay(window: _Window, source: _Window, mask: Tensor, shift: tuple[int, int])
     pixels = _shifted(source.image, *shift) * light.clamp(0.6, 1.6)[:, None, None]
     cover = softened(mask.to(pixels.dtype)) * _shifted(source.valid, *shift) * window.valid
     window.image.lerp_(pixels, cover)
-    window.classes[mask] = _shifted(source.classes, *shift)[mask]
+    window.classes.copy_(torch.where(mask, _shifted(source.classes, *shift), window.classes))
 
 
 def _mean(window: _Window) -> Tensor:

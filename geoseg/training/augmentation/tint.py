@@ -35,12 +35,14 @@ def tinted(image: Tensor, objects: Tensor, spectrum: Spectrum, draws: Draws) -> 
     chosen = torch.cat([torch.zeros(1, dtype=torch.bool), draws.uniforms(0, 1, count) < draws.uniform(0.1, 0.9)])
     colours = _colours(count + 1, draws) * bright(image, None, spectrum)
     mask = chosen.to(image.device)[ids]
-    cover = softened(mask.to(image.dtype))
+    places = mask.flatten().nonzero()[:, 0]
+    own, cover = ids.flatten().index_select(0, places), softened(mask.to(image.dtype))
     image = image.clone()
     for triple in spectrum.rgb:
         picture = image[at(triple)]
-        painted = picture.clone()
-        painted[:, mask] = _repainted(picture[:, mask], ids[mask], colours.to(image.device))
+        pixels = picture.flatten(1).index_select(1, places)
+        new = _repainted(pixels, own, colours.to(image.device))
+        painted = picture.flatten(1).index_copy(1, places, new).view_as(picture)
         image[at(triple)] = picture.lerp(painted, cover)
     return image
 
@@ -56,9 +58,9 @@ def _repainted(pixels: Tensor, ids: Tensor, colours: Tensor) -> Tensor:
     sizes = torch.bincount(ids, minlength=len(colours)).clamp_min(1)
     means = torch.stack([torch.bincount(ids, band, len(colours)) / sizes for band in pixels]).to(pixels.dtype)
     grey = pixels.mean(0)
-    lit = (grey / means.mean(0).clamp_min(0.02)[ids]).clamp(0.2, 2.5)
-    texture = (pixels - grey) - (means - means.mean(0))[:, ids]
-    return torch.addcmul(0.5 * texture, colours.T.contiguous()[:, ids], lit).clamp(0, 1)
+    lit = (grey / means.mean(0).clamp_min(0.02).index_select(0, ids)).clamp(0.2, 2.5)
+    texture = (pixels - grey) - (means - means.mean(0)).index_select(1, ids)
+    return torch.addcmul(0.5 * texture, colours.T.contiguous().index_select(1, ids), lit).clamp(0, 1)
 
 
 def _colours(count: int, draws: Draws) -> Tensor:
