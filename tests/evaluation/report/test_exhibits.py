@@ -13,11 +13,13 @@ from PIL import Image
 
 from geoseg.core.tiling import Span
 from geoseg.errors import SpecError
+from geoseg.evaluation.compare import Found, compare_scene
 from geoseg.evaluation.figures import CellFigures, SceneFigures
-from geoseg.evaluation.report import exhibits
+from geoseg.evaluation.report import exhibits, write_report
 from geoseg.evaluation.report.drawing import FOUND, TRUTH, Shown, View, drawn
 from geoseg.evaluation.report.exhibits import LARGEST, PANEL, chosen, visible_bands
 from geoseg.evaluation.report.found import as_known
+from geoseg.evaluation.summary import figures as summarised
 from geoseg.io.grid import crop, resized
 from geoseg.io.labels import LabelSource, read_labels
 from geoseg.io.scene import open_scene
@@ -238,3 +240,21 @@ def test_windows_on_grids_of_the_picture_agree_with_the_scene(town):
     part = resized(crop(scene.grid, Span(0, 64), Span(0, 64)), (256, 256))
     fine = truth.window(part, Span(0, 256), Span(0, 256))
     assert np.array_equal(fine.class_ids[2::4, 2::4], truth.window(scene.grid, Span(0, 64), Span(0, 64)).class_ids)
+
+
+def test_what_is_compared_can_be_shown(town, tmp_path):
+    scene, truth, found = town
+    counts = compare_scene(scene, truth, Found(None, None, found.vector, found.classes))
+    total, scenes, calibration = summarised([counts], found.classes, 0.5, 100)
+    made = samples.evaluation(total=total, scenes=1, calibration=calibration).model_copy(update={"scenes": scenes})
+    pictures = exhibits(scene, truth, found, scenes[0], 2)
+    assert [e.kind for e in pictures] == ["thumbnail", "worst", "best"]
+    write_report(tmp_path / "report.html", made, pictures)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    overlap = 16 * 20 + 26 * 30 + 26 * 30  # the three houses less the four pixels that they are shifted
+    whole = 20 * 20 + 2 * 30 * 30 + 20 * 20
+    iou = overlap / (whole + 20 * 20 + 2 * 30 * 30 - overlap)
+    assert f'<p class="value">{iou:.3f}</p>' in text
+    assert "Of 4 objects in the labels, the map has 3" in text
+    assert text.count("<img ") == 2
+    assert text.count('class="map"') == 1
