@@ -210,7 +210,7 @@ output_options = together(
     geoseg train recipe.toml
     geoseg train recipe.toml --set DATA=. --set loop.weight_decay=0.1 --seed 1 -o second.safetensors --dry-run
     geoseg train --image town.tif --labels buildings.shp --architecture unet --encoder resnet18 \\
-        --encoder-weights none --dry-run
+        --encoder-weights none -o new.safetensors --dry-run
     geoseg train --image town.tif --labels buildings.shp --from buildings --print-recipe > mine.toml
     """
 )
