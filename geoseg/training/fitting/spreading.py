@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -87,9 +88,10 @@ def spread(course: Course, compute: Compute, rate: float, progress: Progress) ->
     context = torch.multiprocessing.get_context("spawn")
     orders = Orders(replace(course, existing="resume"), compute, rate, _free_port(), context.Queue(), context.Event())
     course.network.to("cpu")
-    processes = torch.multiprocessing.start_processes(  # type: ignore[no-untyped-call]
-        _member, args=(orders,), nprocs=course.options.loop.devices, join=False, start_method="spawn"
-    )
+    with _silent_library():
+        processes = torch.multiprocessing.start_processes(  # type: ignore[no-untyped-call]
+            _member, args=(orders,), nprocs=course.options.loop.devices, join=False, start_method="spawn"
+        )
     try:
         while not processes.join(timeout=_POLL):
             _pass_on(orders.told, progress)
@@ -104,6 +106,19 @@ def spread(course: Course, compute: Compute, rate: float, progress: Progress) ->
                 "loop.devices 1"
             ) from error
         raise
+
+
+@contextmanager
+def _silent_library() -> Iterator[None]:
+    """Keeps torch's C++ from writing advice to the terminal of processes that start meanwhile."""
+    name = "TORCH_CPP_LOG_LEVEL"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, "ERROR")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
 
 
 def _end(processes: Any) -> None:
