@@ -149,9 +149,9 @@ def _precision(
 
 
 def _stacked(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Columns (draw,) of any lengths side by side, NaN where a shorter one has ended."""
-    longest = max(len(column) for column in columns)
-    return np.column_stack([np.pad(c, (0, longest - len(c)), constant_values=np.nan) for c in columns])
+    """Columns (draw,) side by side, as many draws as all of them have; columns without any are NaN."""
+    rows = min((len(column) for column in columns if len(column)), default=0)
+    return np.column_stack([column[:rows] if len(column) else np.full(rows, np.nan) for column in columns])
 
 
 def _cell_figures(scene: SceneCounts, table: CellTable, place: int, foreground: NDArray[np.bool_]) -> CellFigures:

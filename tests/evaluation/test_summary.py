@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geoseg.evaluation import summary
 from geoseg.evaluation.calibration import calibration
 from geoseg.evaluation.intervals import Draws, figure
 from geoseg.evaluation.summary import figures
@@ -81,6 +82,16 @@ def test_intervals_hold_the_value_and_come_from_the_seed() -> None:
     assert other.classes[1].pixels["iou"] != iou
     ap = first.classes[1].objects["ap"]
     assert ap.low <= ap.value <= ap.high
+
+
+def test_many_objects_take_fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = np.arange(40), np.arange(40)
+    pairs = pairs_of(np.eye(40) * 0.8, np.random.default_rng(0).random(40), cells=cells)
+    scene = counts_of([[[5, 1], [1, 5]]] * 40, pairs)
+    for steps, known in ((40 * 10 * 120, True), (40 * 10 * 80, False)):
+        monkeypatch.setattr(summary, "AP_STEPS", steps)
+        ap = figures([scene], HOUSES, 0.5, 300)[0].classes[1].objects["ap"]
+        assert (ap.low is not None) == known
 
 
 def test_intervals_are_those_of_drawing_cells_again() -> None:
