@@ -57,9 +57,9 @@ class Mapped:
 def read_mapped(path: Path, scene: Scene, classes: ClassSet) -> Mapped:
     """The polygons of a vector file that meet the scene, in any CRS, in the file's order.
 
-    Classes are those of a column "class" (names or ids) or "class_id"; without either, all polygons are of the only
-    foreground class. Scores are those of a column "confidence". Raises LabelError for what cannot be read, is no
-    polygon, or is of a class that nobody knows.
+    Classes are those of a column "class" (names or ids) or "class_id"; without either, and where both sides know one
+    class only, all polygons are of the only foreground class. Scores are those of a column "confidence". Raises
+    LabelError for what cannot be read, is no polygon, or is of a class that nobody knows.
     """
     source, fields = LabelSource(str(path)), _fields(path)
     columns = [name for name in CLASS_COLUMNS if name in fields]
@@ -84,7 +84,8 @@ def _fields(path: Path) -> list[str]:
     if path.suffix.lower() == ".parquet":
         return list(pq.read_schema(path).names) if path.exists() else []
     try:
-        return [str(name) for name in pyogrio.read_info(path)["fields"]]
+        layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+        return [str(name) for name in pyogrio.read_info(path, layer=layers[0] if layers else None)["fields"]]
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise LabelError(f"{path}: cannot be read as a vector file ({error}); expected a map of polygons") from error
 
@@ -110,7 +111,10 @@ def _class_ids(
     if features.values is None:
         return np.full(len(shown), only_class(classes, source) if len(shown) else 0, np.uint8)
     texts = [text_of(value) for value in features.values[shown].tolist()]
-    ids = matched(sorted(set(texts)), source, classes).ids
+    names, only = sorted(set(texts)), [c for c in classes.foreground if c.id != classes.separator]
+    if len(names) == 1 and len(only) == 1:  # whatever they are called: labels often have no name for their class
+        return np.full(len(shown), only[0].id, np.uint8)
+    ids = matched(names, source, classes).ids
     return np.array([ids[text] for text in texts], np.uint8)
 
 

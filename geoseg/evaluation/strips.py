@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geoseg.core.classes import NODATA
 from geoseg.core.tiling import Span
 from geoseg.errors import SceneError
+from geoseg.io.grid import place
 from geoseg.io.labels.labels import Labels
 from geoseg.io.scene import Scene, SceneSource, open_scene
 
@@ -67,21 +68,23 @@ def with_halo(strips: Iterator[Planes], halo: int, last: int) -> Iterator[tuple[
 
 
 def classes_of(path: Path, scene: Scene, rows: Sequence[Span], x: Span) -> Iterator[NDArray[np.uint8]]:
-    """Runs of rows (y, x) of a raster of bytes on the scene's grid, 255 where it has no data.
+    """Runs of rows (y, x) of a raster of bytes that has the scene's pixels, 255 where it has no data.
 
-    Raises SceneError for any other raster.
+    It may show a part of the scene, or reach beyond it. Raises SceneError for any other raster.
     """
     raster = open_scene(SceneSource(paths=(str(path),), bidx=(1,)))
     here, there = raster.grid, scene.grid
-    apart = here.shape != there.shape or here.crs != there.crs
-    if apart or not here.affine.almost_equals(there.affine, abs(there.affine.determinant) ** 0.5 / 1000):
+    lies = place(here.shape, here.affine, there) if here.crs == there.crs else None
+    if lies is None or lies.offset is None or not (lies.y.size and lies.x.size):
         raise SceneError(
-            f"{path}: found {here.shape[1]} x {here.shape[0]} pixels in {here.crs}; expected the grid of {scene.name}, "
-            f"{there.shape[1]} x {there.shape[0]} in {there.crs}; resample it: gdalwarp -r near -te ... -ts ..."
+            f"{path}: found {here.shape[1]} x {here.shape[0]} pixels at {tuple(here.affine[:6])} in {here.crs}; "
+            f"expected pixels of {scene.name}, {there.shape[1]} x {there.shape[0]} at {tuple(there.affine[:6])} in "
+            f"{there.crs}; "
+            "resample it: gdalwarp -r near -te ... -ts ..."
         )
     if raster.dtype != np.uint8:
         raise SceneError(f"{path}: found {raster.dtype} pixels; expected bytes; convert them: gdal_translate -ot Byte")
-    for run in raster.reader((1,), threads=READERS).rows(rows, x):
+    for run in raster.reader((1,), there, threads=READERS).rows(rows, x):
         if run.valid is not None:
             run.pixels[0][~run.valid] = NODATA
         yield run.pixels[0]

@@ -17,19 +17,17 @@ import shapely
 import geoseg
 from geoseg.core.card import ModelCard
 from geoseg.core.classes import ClassSet
-from geoseg.core.protocols import Progress, Silent, Strip
-from geoseg.core.tiling import Span
+from geoseg.core.protocols import Progress, Silent
 from geoseg.core.values import Decision
 from geoseg.errors import RegionError
 from geoseg.evaluation.compare import Comparison, Found, compare_scene
 from geoseg.evaluation.counts import SceneCounts
 from geoseg.evaluation.figures import Evaluation, SceneFigures
+from geoseg.evaluation.rasters import on_grid_of
 from geoseg.evaluation.report import Exhibit, exhibits, write_report
 from geoseg.evaluation.summary import figures
-from geoseg.io.cog import RasterOptions
-from geoseg.io.labels import Labels, LabelSource, read_labels
+from geoseg.io.labels import Labels
 from geoseg.io.outputs import Staging, check_outputs
-from geoseg.io.raster_sink import ClassRasterSink
 from geoseg.io.region import RegionMask, read_region
 from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.jobs.fitting import grid_for
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     from geoseg.models import LoadedModel
 
 VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".gml", ".kml", ".sqlite")
-ROWS = 512  # at a time
 EXHIBITS = 6  # best tiles and worst tiles, of all scenes together
 
 
@@ -122,7 +119,7 @@ def run_evaluate(plan: EvaluatePlan, progress: Progress | None = None) -> Result
             if kind == "figures":
                 staging.path(path).write_text(evaluation.model_dump_json(indent=1), encoding="utf-8")
             else:
-                write_report(staging.path(path), evaluation, exhibits)
+                write_report(staging.path(path), evaluation, exhibits, named=path)
         staging.commit()
     summary = {
         "outputs": {kind: str(path) for kind, path in plan.outputs.items()},
@@ -140,7 +137,7 @@ def compared(plan: EvaluatePlan, folder: Path, told: Progress) -> tuple[Evaluati
     for number, subject in enumerate(plan.subjects):
         found.append(_found(plan, number, folder / str(number), told))
         told.stage(f"comparing {subject.scene.name}")
-        counted.append(compare_scene(subject.scene, subject.labels, found[-1], _comparison(plan)))
+        counted.append(compare_scene(subject.scene, subject.labels, found[-1], _comparison(plan, number)))
         told.advance(1, subject.scene.grid.shape[0] * subject.scene.grid.shape[1])
     evaluation = _evaluation(plan, counted)
     told.stage("drawing")
@@ -255,7 +252,7 @@ def _predict_job(job: EvaluateJob, one: LabelledSpec, reference: str, output: di
 def _of_raster(subject: Subject, path: Path, folder: Path, classes: ClassSet) -> Found:
     """A class raster brought onto the scene's grid, and the polygons of its things."""
     raster = folder / "classes.tif"
-    _regridded(path, subject.scene, classes, raster)
+    on_grid_of(path, subject.scene, classes, raster)
     if not any(c.kind == "thing" for c in classes.foreground):
         return Found(raster=raster, scores=None, vector=None, classes=classes)
     vector = folder / "polygons.gpkg"
@@ -264,22 +261,8 @@ def _of_raster(subject: Subject, path: Path, folder: Path, classes: ClassSet) ->
     return Found(raster=raster, scores=None, vector=vector, classes=classes)
 
 
-def _regridded(path: Path, scene: Scene, classes: ClassSet, final: Path) -> None:
-    """Write a class raster's classes on the scene's grid, each pixel the nearest one's."""
-    found = read_labels(LabelSource(str(path)), scene, classes)
-    height, width = scene.grid.shape
-    sink = ClassRasterSink(final, scene.grid, classes, RasterOptions())
-    try:
-        for start in range(0, height, ROWS):
-            y = Span(start, min(start + ROWS, height))
-            sink.write(Strip(y, found.window(scene.grid, y, Span(0, width)).class_ids, None))
-        sink.commit()
-    finally:
-        sink.abort()
-
-
-def _comparison(plan: EvaluatePlan) -> Comparison:
-    return Comparison(min_area_m2=plan.job.min_area_m2)
+def _comparison(plan: EvaluatePlan, number: int) -> Comparison:
+    return Comparison(min_area_m2=plan.job.min_area_m2, blank=plan.job.scenes[number].labels.blank)
 
 
 def _used_threshold(plan: EvaluatePlan) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 
 from geoseg.core.classes import ClassInfo
 from geoseg.core.tiling import Span
@@ -183,15 +184,37 @@ def test_a_map_of_nothing_misses_everything(tmp_path: Path) -> None:
     assert summed(counts)[0].tolist() == [[64 * 64 - 100, 0], [100, 0]]
 
 
+def test_one_class_on_both_sides_is_the_same_whatever_it_is_called(tmp_path: Path) -> None:
+    scene = scene_of(tmp_path, shape=(64, 64))
+    counts = by_polygons(tmp_path, scene, [HOUSE], [HOUSE], **{"class": ["shed"]})
+    assert summed(counts)[1][1].tolist() == [1, 0, 0]
+
+
+def test_a_raster_of_a_part_shows_nothing_around_it(tmp_path: Path) -> None:
+    scene = scene_of(tmp_path, shape=(64, 64))
+    labels = labels_of(scene, write(tmp_path, boxes(scene, HOUSE)), HOUSES)
+    part = np.ones((20, 24), np.uint8)
+    raster = class_raster(tmp_path / "part.tif", part, transform=scene.grid.affine * Affine.translation(8, 16))
+    whole = np.full((64, 64), 255, np.uint8)
+    whole[16:36, 8:32] = 1
+    full = class_raster(tmp_path / "full.tif", whole)
+    one, other = (compare_scene(scene, labels, Found(path, None, None, HOUSES)) for path in (raster, full))
+    assert summed(one)[0].tolist() == summed(other)[0].tolist()
+    assert summed(one)[0][:, 1].sum() == part.size
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     scene = scene_of(tmp_path, shape=(64, 64))
     labels = labels_of(scene, write(tmp_path, boxes(scene, HOUSE)), HOUSES)
     with pytest.raises(SpecError, match="nothing to compare"):
         compare_scene(scene, labels, Found(None, None, None, HOUSES))
-    with pytest.raises(SceneError, match=r"32 x 64.*expected the grid of scene\.tif, 64 x 64"):
-        compare_scene(scene, labels, Found(class_raster(tmp_path / "m.tif", np.zeros((64, 32))), None, None, HOUSES))
+    between = class_raster(
+        tmp_path / "m.tif", np.zeros((64, 32)), transform=scene.grid.affine * Affine.translation(0.5, 0)
+    )
+    with pytest.raises(SceneError, match=r"32 x 64.*expected pixels of scene\.tif, 64 x 64"):
+        compare_scene(scene, labels, Found(between, None, None, HOUSES))
     with pytest.raises(LabelError, match=r"'shed'.*1=building"):
-        by_polygons(tmp_path, scene, [HOUSE], [HOUSE], **{"class": ["shed"]})
+        by_polygons(tmp_path, scene, [HOUSE], [HOUSE, HOUSE], **{"class": ["shed", "building"]})
     with pytest.raises(LabelError, match="holds 7; expected scores from 0 to 1"):
         by_polygons(tmp_path, scene, [HOUSE], [HOUSE], confidence=[7.0])
     lines = Path(write(tmp_path, [shapely.boundary(on_grid(scene, *HOUSE))], name="lines.gpkg"))
