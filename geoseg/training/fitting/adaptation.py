@@ -33,7 +33,8 @@ class Unlabelled:
         if options is None or course.unlabelled is None:
             raise SpecError("adaptation: found no scenes without labels; expected some: name them in adaptation.images")
         self._card, self._options, self._crew, self._device = course.card, options, crew, device
-        self._batches, self._open, self._next = course.unlabelled, iter(()), -1
+        self._batches, self._next = course.unlabelled, -1
+        self._open: Iterator[Batch] = iter(())
 
     @property
     def weight(self) -> float:

@@ -29,7 +29,7 @@ class Average:
         """Take in the network's weights after `step` steps."""
         decay = min(self._decay, (1 + step) / (_YOUNG + step))
         with torch.no_grad():
-            get_ema_multi_avg_fn(decay)(self._own, self._its, step)
+            get_ema_multi_avg_fn(decay)(self._own, self._its, step)  # type: ignore[no-untyped-call]
             for own, its in self._pairs:
                 own.copy_(its)
 

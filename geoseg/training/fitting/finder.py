@@ -35,7 +35,9 @@ def find_rate(course: Course, terms: Losses, device: torch.device, context: Call
     network = copy.deepcopy(course.network).to(device)
     set_modes(network, course.options.loop.frozen > 0, course.options.loop.freeze_norms)
     optimizer = optimizer_for(network, course.options.loop)
-    rates, means, mean = [], [], 0.0
+    rates: list[float] = []
+    means: list[float] = []
+    mean = 0.0
     for number, batch in enumerate(course.batches(0, TRIES)):
         rate = LOWEST * (HIGHEST / LOWEST) ** (number / (TRIES - 1))
         set_rate(optimizer, rate)

@@ -96,7 +96,7 @@ def _run(course: Course, compute: Compute, crew: Crew, progress: Progress, rate:
     if rate is None:
         wanted = course.options.loop.learning_rate
         rate = wanted if wanted != "find" else 0.0 if found else _sought(course, compute, progress)
-    course.network.to(compute.device, memory_format=torch.channels_last)
+    course.network.to(compute.device).to(memory_format=torch.channels_last)
     run = Run(course, compute, crew, progress, rate)
     if found is not None:
         run.restore(found)
@@ -107,7 +107,7 @@ def _run(course: Course, compute: Compute, crew: Crew, progress: Progress, rate:
 def _sought(course: Course, compute: Compute, progress: Progress) -> float:
     """A learning rate for the course; its network stays as it is."""
     progress.stage("finding the learning rate")
-    course.network.to(compute.device, memory_format=torch.channels_last)
+    course.network.to(compute.device).to(memory_format=torch.channels_last)
     run = Run(course, compute, Crew(), progress, 0.0)
     return find_rate(course, run.terms, compute.device, run.autocast)
 
@@ -166,7 +166,7 @@ def _interruption(error: BaseException) -> BaseException | None:
 
 def _trainer(run: Run) -> Any:
     import lightning.pytorch as pl
-    from lightning.fabric.plugins.environments import LightningEnvironment
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.pytorch.plugins.precision import MixedPrecision, Precision
     from lightning.pytorch.strategies import DDPStrategy
 

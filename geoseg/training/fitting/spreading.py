@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from geoseg.core.protocols import Progress, Silent
 from geoseg.errors import GeosegError, ResourceError, TrainingError
@@ -89,7 +90,7 @@ def spread(course: Course, compute: Compute, rate: float, progress: Progress) ->
     orders = Orders(replace(course, existing="resume"), compute, rate, _free_port(), context.Queue(), context.Event())
     course.network.to("cpu")
     with _silent_library():
-        processes = torch.multiprocessing.start_processes(  # type: ignore[no-untyped-call]
+        processes = start_processes(  # type: ignore[no-untyped-call]
             _member, args=(orders,), nprocs=course.options.loop.devices, join=False, start_method="spawn"
         )
     try:
@@ -99,7 +100,7 @@ def spread(course: Course, compute: Compute, rate: float, progress: Progress) ->
     except BaseException as error:
         orders.stop.set()
         _end(processes)
-        if isinstance(error, torch.multiprocessing.ProcessException):
+        if isinstance(error, ProcessException):
             _pass_on(orders.told, Silent())  # what the process itself said comes first
             raise TrainingError(
                 f"one of the processes that train together has ended: {error}; go on with --resume, or with "
@@ -190,7 +191,8 @@ def _free_port() -> int:
 
 def _by_name(array: np.memmap[Any, Any]) -> tuple[Any, ...]:
     """How a whole file in memory travels: by its name. Parts of one travel as numbers."""
-    if isinstance(array.base, mmap.mmap) and array.filename is not None and array.flags.c_contiguous:
+    base: Any = array.base  # typed as an array, and a mapping where the array is a whole file
+    if isinstance(base, mmap.mmap) and array.filename is not None and array.flags.c_contiguous:
         return _mapped, (str(array.filename), array.dtype.str, array.offset, array.shape)
     return np.asarray, (np.array(array),)
 

@@ -361,6 +361,7 @@ fit(course(Path(sys.argv[1]), options(steps=120, checkpoint_every=1), existing="
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed(tmp_path: Path) -> None:
     """kill -9, thrice, then to the end; the weights are those of a run that nobody touched."""
     recipe = options(steps=120, checkpoint_every=1)
