@@ -17,6 +17,8 @@ import torch
 from geoseg.core.protocols import Progress, Silent
 from geoseg.errors import OutputError, TrainingError
 from geoseg.inference.device import Compute, choose, device_memory, torch_settings
+from geoseg.training.allocator import keep_freed_memory
+from geoseg.training.depthwise import FastDepthwise
 from geoseg.training.fitting import checkpoint
 from geoseg.training.fitting.course import Course, Fitted
 from geoseg.training.fitting.crew import Crew
@@ -42,7 +44,7 @@ def fit(course: Course, progress: Progress | None = None) -> Fitted:
     progress = progress or Silent()
     loop = course.options.loop
     compute = choose(loop.device, loop.precision)
-    with _own_random_numbers(compute), torch_settings(compute):
+    with _own_random_numbers(compute), torch_settings(compute), _at_full_speed(compute):
         if loop.devices == 1:
             return go_on(course, compute, Crew(), progress)
         check_devices(compute, loop.devices)
@@ -66,6 +68,17 @@ def go_on(course: Course, compute: Compute, crew: Crew, progress: Progress, rate
     fitted = run.finish()
     run.log.end("success")
     return fitted
+
+
+@contextmanager
+def _at_full_speed(compute: Compute) -> Iterator[None]:
+    """What a CPU needs to learn as fast as it can."""
+    if compute.device.type != "cpu":
+        yield
+        return
+    keep_freed_memory()
+    with FastDepthwise():
+        yield
 
 
 def _found(course: Course) -> dict[str, Any] | None:
