@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from affine import Affine
 from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
 
 from geoseg.core.classes import NODATA
 from geoseg.core.tiling import Span
 from geoseg.training.batch import Batch
 from geoseg.training.data.ground import Ground
 from geoseg.training.data.kernels import pick, weigh
+
+if TYPE_CHECKING:
+    from geoseg.io.labels import Labels
 
 MOSTLY = 0.5  # of a pixel has to be seen for it to be valid
 
@@ -60,8 +66,8 @@ def cut(ground: Ground, seen: NDArray[np.bool_] | None, frame: Frame, sheets: Sh
     """Write the window at `frame` to one slot of the sheets.
 
     Pixels are means over the area of each (or bilinear where they get smaller) of what is valid and `seen` (y, x; None:
-    all), as `predict` resamples; classes and objects are those at each pixel's centre. What lies beyond the ground, or
-    is not seen, is invalid and unknown.
+    all), as `predict` resamples; classes and objects are those at each pixel's centre, of the outlines themselves where
+    the window is finer than the ground. What lies beyond the ground, or is not seen, is invalid and unknown.
     """
     size = sheets.valid.shape[-1]
     y, x = (
@@ -94,6 +100,19 @@ def cut(ground: Ground, seen: NDArray[np.bool_] | None, frame: Frame, sheets: Sh
         sheets.classes[slot],
         sheets.objects[slot],
     )
+    if ground.outlines is not None and frame.scale < 1:
+        _draw(ground, ground.outlines, frame, sheets, slot)
+
+
+def _draw(ground: Ground, outlines: Labels, frame: Frame, sheets: Sheets, slot: int) -> None:
+    """Draw the known part of a window's labels again, as fine as its pixels: arrays would show edges in steps."""
+    classes, objects = sheets.classes[slot], sheets.objects[slot]
+    side = Span(0, classes.shape[0])
+    affine = ground.grid.affine * Affine.translation(frame.left, frame.top) * Affine.scale(frame.scale)
+    truth = outlines.window(GeoBox(classes.shape, affine, ground.grid.crs), side, side)
+    known = classes != NODATA
+    classes[known] = truth.class_ids[known]
+    objects[known] = truth.object_ids[known]
 
 
 def taps(start: float, scale: float, size: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

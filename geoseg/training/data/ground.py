@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from geoseg.core.classes import NODATA
 from geoseg.core.tiling import Span
 from geoseg.core.values import Stretch
 from geoseg.training.options import DataOptions
+
+if TYPE_CHECKING:
+    from geoseg.io.labels import Labels
 
 UPSAMPLED = 2.0  # pixels are drawn at most so much finer than the scene has them
 OWN_RANGE = (0.7, 1.4)  # times the model's resolution, where nothing else is asked for
@@ -82,7 +85,8 @@ class Ground:
     `images` (band, y, x) has the file's dtype, 0 where `valid` (y, x) bool is False. `classes` (y, x) uint8 are class
     ids, 255 where nobody knows; `objects` (y, x) int32 number the things of the scene, 0 where there is none. `grid` is
     theirs, in the scene's CRS, and `resolution` its metres per pixel. `placed` is False for files without any place
-    in the world, `folder` holds the arrays. `labelled` is False for scenes without labels.
+    in the world, `folder` holds the arrays. `labelled` is False for scenes without labels. `outlines` are labels that
+    can be drawn finer than the arrays hold them; None for rasters.
     """
 
     name: str
@@ -99,6 +103,7 @@ class Ground:
     valid: NDArray[np.bool_]
     classes: NDArray[np.uint8]
     objects: NDArray[np.int32]
+    outlines: Labels | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -209,4 +209,5 @@ def _opened(source: _Source, resolution: float, folder: Path, values: Values) ->
         valid=mapped(folder, "valid"),
         classes=mapped(folder, "classes"),
         objects=mapped(folder, "objects"),
+        outlines=None if source.labels is None or source.labels.is_raster else source.labels,
     )

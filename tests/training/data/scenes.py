@@ -47,6 +47,14 @@ class Painted:
     def class_ids(self) -> np.ndarray:
         return self.class_map
 
+    @property
+    def object_count(self) -> int:
+        return int(self.object_map.max(initial=0))
+
+    @property
+    def is_raster(self) -> bool:
+        return True
+
     def window(self, grid: GeoBox, y: Span, x: Span) -> Window:
         rows, columns = np.mgrid[y.start : y.stop, x.start : x.stop] + 0.5
         across, down = ~self.grid.affine * (grid.affine * (columns, rows))

@@ -8,11 +8,16 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+import shapely.affinity
+from affine import Affine
+from odc.geo.geobox import GeoBox
 
 from geoseg.core.classes import ClassInfo, ClassSet
+from geoseg.core.tiling import Span
 from geoseg.io.labels import LabelSource, read_labels
 from geoseg.io.scene import open_scene
 from geoseg.training.data import Asked, Ground, Regular, Role, Sampler, prepare, split, validation_windows
+from geoseg.training.data.cutting import Frame, Sheets, cut
 from geoseg.training.options import DataOptions
 from tests.factory import ORIGIN, make_raster
 from tests.toy import toy_card
@@ -56,6 +61,31 @@ def test_polygons_of_another_crs_reach_the_batch(tmp_path: Path) -> None:
     assert ((batch.objects > 0) == (batch.classes == 1)).all()
     other = read_labels(LabelSource(labels), scene, BUILDINGS)
     assert prepare(scene, other, asked).folder != ground.folder
+
+
+def test_windows_finer_than_the_scene_show_outlines_and_not_steps(tmp_path: Path) -> None:
+    make_raster(
+        tmp_path / "scene.tif",
+        shape=(64, 64),
+        mask=np.where(np.arange(64) < 40, 255, 0)[None].repeat(64, 0).astype("uint8"),
+    )
+    scene = open_scene(tmp_path / "scene.tif")
+    house = shapely.affinity.rotate(shapely.box(WEST + 10.3, NORTH - 30.2, WEST + 26.1, NORTH - 12.4), 23)
+    gap = shapely.box(WEST + 27.2, NORTH - 30, WEST + 27.9, NORTH - 12)  # less than a pixel wide
+    labels = read_labels(LabelSource(write(tmp_path / "houses.geojson", [house, gap])), scene, BUILDINGS)
+    ground = prepare(scene, labels, asked_for(tmp_path, 0.5, (0.5, 0.6), 64))
+    sheets = Sheets.empty(1, 3, 64)
+    cut(ground, None, Frame(top=4.25, left=9.5, scale=0.5), sheets, 0)
+    grid = GeoBox((64, 64), ground.grid.affine * Affine.translation(9.5, 4.25) * Affine.scale(0.5), ground.grid.crs)
+    truth = labels.window(grid, Span(0, 64), Span(0, 64))
+    known = sheets.classes[0] != 255
+    assert known[:, :60].all()
+    assert not known[:, 62:].any()
+    assert (sheets.classes[0] == truth.class_ids)[known].all()
+    assert (sheets.objects[0] == truth.object_ids)[known].all()
+    assert len(set(sheets.objects[0][known].tolist())) == 3
+    middle = sheets.objects[0][20]
+    assert 1 <= (middle == middle.max()).sum() <= 2
 
 
 @pytest.mark.data
