@@ -76,8 +76,8 @@ class DataOptions(_Options):
     None takes the model's own resolution, 0.7 to 1.4 times. `balance` is the share of windows that are drawn around a
     pixel of a class, each class as often as another; the others lie anywhere on labelled ground. `validation` is the
     share of each scene that is kept from training, in square blocks of `block_m` metres (None: an eighth of the scene's
-    shorter side, at least a crop, and no larger than the share asks for), with `gap_m` metres around them that are used
-    for neither.
+    shorter side, at least a crop, and no larger than the share asks for), with `gap_m` metres around them (None:
+    a tenth of a crop) that are used for neither.
     """
 
     crop_size: Annotated[int, Field(ge=32, le=4096)] = 256
@@ -85,7 +85,7 @@ class DataOptions(_Options):
     balance: Share = 0.5
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.15
     block_m: Positive | None = None
-    gap_m: Amount = 0.0
+    gap_m: Amount | None = None
     readers: Count = 2
 
     @model_validator(mode="after")
@@ -163,10 +163,11 @@ class LoopOptions(_Options):
 
     With `minutes` as many as fit into them: the schedule follows the clock then, and no run is like another to the bit.
     `learning_rate` is AdamW's for the head and decoder, times `encoder_factor` for the encoder; "find" searches it.
-    The rate rises over `warmup` of the steps and falls as a cosine. `frozen` is the share of the steps in which the
-    encoder keeps still; `freeze_norms` keeps the statistics of batch norms. The average of the weights (`ema`, its
-    decay; 0 is off) is what is validated every `validate_every` steps and kept; without improvement `patience` times
-    in a row the run ends. `accumulate` batches make one step.
+    The rate rises over `warmup` of the steps and falls as a cosine to `floor` of it. `frozen` is the share of the steps
+    in which the encoder keeps still; `freeze_norms` keeps the statistics of batch norms. The average of the weights
+    (`ema`, its decay; 0 is off), which looks back on no more than `look_back` of the steps done, is what is validated
+    every `validate_every` steps and kept; without improvement `patience` times in a row the run ends. `accumulate`
+    batches make one step.
     """
 
     steps: Count = 2000
@@ -178,9 +179,11 @@ class LoopOptions(_Options):
     weight_decay: Amount = 0.02
     clip: Amount = 1.0
     warmup: Share = 0.03
+    floor: Share = 0.0
     frozen: Share = 0.0
     freeze_norms: bool = False
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.998
+    look_back: Annotated[float, Field(gt=0, le=1)] = 0.1
     validate_every: Count = 250
     patience: Count | None = None
     checkpoint_every: Count = 50

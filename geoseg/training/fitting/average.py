@@ -8,26 +8,27 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-_YOUNG = 10  # steps that the average looks back on at first: it must leave the random weights behind
+_LEAST = 0.1  # the decay of the first steps: the average must leave random weights behind
 
 
 class Average:
     """The exponential moving average of a network's weights and statistics, as a network of its own.
 
-    After n steps the decay is the smaller one of `decay` and (1 + n) / (10 + n); with 0 the average is the network.
-    Whole numbers are copied. The network must not move to another device in between.
+    It looks back on about `look_back` of the steps done, until `decay` allows no more; with a decay of 0 the average is
+    the network. A long look back finds flatter minima (Izmailov et al. 2018). Whole numbers are copied. The network
+    must not move to another device in between.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: nn.Module, decay: float, look_back: float) -> None:
         """Start from the network as it is."""
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self._decay = decay
+        self._decay, self._look_back = decay, look_back
         self._own, self._its = _floating(self.network), _floating(network)
         self._pairs = list(zip(_whole(self.network), _whole(network), strict=True))
 
     def update(self, step: int) -> None:
         """Take in the network's weights after `step` steps."""
-        decay = min(self._decay, (1 + step) / (_YOUNG + step))
+        decay = min(self._decay, max(_LEAST, 1 - 1 / (1 + self._look_back * step)))
         with torch.no_grad():
             get_ema_multi_avg_fn(decay)(self._own, self._its, step)  # type: ignore[no-untyped-call]
             for own, its in self._pairs:

@@ -45,7 +45,7 @@ class Run:
         self.course, self.compute, self.crew, self.progress = course, compute, crew, progress
         loop = course.options.loop
         self.network, self.schedule = course.network, Schedule(loop)
-        self.average = Average(self.network, loop.ema)
+        self.average = Average(self.network, loop.ema, loop.look_back)
         self.optimizer = optimizer_for(self.network, loop)
         self.objective = objective_for(course, compute.device)
         self.unlabelled = Unlabelled(course, crew, compute.device) if course.options.adaptation else None

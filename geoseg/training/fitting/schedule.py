@@ -47,12 +47,14 @@ class Schedule:
     def factor(self, share: float) -> float:
         """What the learning rate is multiplied with: rises in a line over the warm-up, then falls as half a cosine.
 
+        It falls to `floor`, so that an average over many steps has something to average.
         Loshchilov and Hutter 2017, arXiv:1608.03983.
         """
         warm = self.loop.warmup
         if share < warm:
             return share / warm
-        return 0.5 * (1 + math.cos(math.pi * (share - warm) / max(1 - warm, 1e-9)))
+        fallen = 0.5 * (1 + math.cos(math.pi * (share - warm) / max(1 - warm, 1e-9)))
+        return self.loop.floor + (1 - self.loop.floor) * fallen
 
     def frozen(self, share: float) -> bool:
         """Whether the encoder keeps still."""

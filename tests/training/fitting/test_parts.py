@@ -54,22 +54,43 @@ def test_the_clock_keeps_time_for_a_last_validation() -> None:
 
 def test_the_average_forgets_as_it_says() -> None:
     network = torch.nn.BatchNorm1d(1)
-    average = Average(network, 0.5)
+    average = Average(network, 0.5, 0.4)
     expected = 1.0
     for step, value in enumerate((3.0, 5.0, -1.0), start=1):
         with torch.no_grad():
             network.weight.fill_(value)
         network.num_batches_tracked.fill_(step)
         average.update(step)
-        decay = min(0.5, (1 + step) / (10 + step))
+        decay = min(0.5, 1 - 1 / (1 + 0.4 * step))
         expected = decay * expected + (1 - decay) * value
     assert float(average.network.weight) == pytest.approx(expected)
     assert int(average.network.num_batches_tracked) == 3
-    plain = Average(network, 0.0)
+    plain = Average(network, 0.0, 0.4)
     with torch.no_grad():
         network.weight.fill_(0.3)
     plain.update(1)
     assert torch.equal(plain.network.weight, network.weight)
+
+
+def test_the_average_looks_back_on_a_share_of_the_steps() -> None:
+    network = torch.nn.Linear(1, 1)
+    averages = {share: Average(network, 0.9999, share) for share in (0.1, 0.4)}
+    for step in range(1, 2001):
+        with torch.no_grad():
+            network.weight.fill_(float(step))
+        for average in averages.values():
+            average.update(step)
+    behind = {share: 2000 - float(average.network.weight) for share, average in averages.items()}
+    assert behind[0.1] == pytest.approx(2000 * 0.1 / 1.1, rel=0.05)
+    assert behind[0.4] == pytest.approx(2000 * 0.4 / 1.4, rel=0.05)
+
+
+def test_the_rate_falls_to_its_floor() -> None:
+    schedule = Schedule(LoopOptions(steps=100, warmup=0.1, floor=0.25))
+    assert schedule.factor(0.05) == pytest.approx(0.5)
+    assert schedule.factor(0.1) == pytest.approx(1.0)
+    assert schedule.factor(0.55) == pytest.approx(0.625)
+    assert schedule.factor(1.0) == pytest.approx(0.25)
 
 
 def test_vectors_do_not_decay_and_the_encoder_has_its_own_rate() -> None:
