@@ -40,15 +40,25 @@ class RegionMask:
 
     def mask(self, grid: GeoBox, y: Span, x: Span) -> NDArray[np.bool_]:
         """True (y, x) for all pixels of a window of `grid` that the region touches."""
-        left, bottom, right, top = outline(grid, y, x).bounds
-        bounds = shapely.bounds(self.polygons)
-        apart = (bounds[:, 0] > right) | (bounds[:, 2] < left) | (bounds[:, 1] > top) | (bounds[:, 3] < bottom)
-        if apart.all():
+        near = self.near(grid, y, x)
+        if not len(near):
             return np.zeros((y.size, x.size), dtype=bool)
-        pixels = mapped(self.polygons[~apart], ~grid.affine)
+        pixels = mapped(near, ~grid.affine)
         place = {"out_shape": (y.size, x.size), "transform": Affine.translation(x.start, y.start)}
         with unplaced():
             return np.asarray(rasterize(pixels, all_touched=True, dtype=np.uint8, **place) != 0)
+
+    def near(self, grid: GeoBox, y: Span, x: Span) -> NDArray[Any]:
+        """The polygons (polygon,) whose bounds meet those of a window of `grid`."""
+        left, bottom, right, top = outline(grid, y, x).bounds
+        bounds = shapely.bounds(self.polygons)
+        apart = (bounds[:, 0] > right) | (bounds[:, 2] < left) | (bounds[:, 1] > top) | (bounds[:, 3] < bottom)
+        return np.asarray(self.polygons[~apart])
+
+
+def is_parquet(path: str | Path) -> bool:
+    """Whether a file is GeoParquet, as its name says; GDAL often comes without a driver for it."""
+    return Path(path).suffix.lower() in (".parquet", ".geoparquet")
 
 
 def read_region(
@@ -89,7 +99,7 @@ def _read(path: str) -> tuple[NDArray[Any], Any]:
     if local and not Path(path).exists():
         raise RegionError(f"{path}: there is no such file; expected a vector file of polygons")
     try:
-        if Path(path).suffix.lower() == ".parquet":
+        if is_parquet(path):
             table = gpd.read_parquet(path)
         else:
             layers = [str(layer) for layer, kind in pyogrio.list_layers(path) if kind is not None]

@@ -21,6 +21,7 @@ from shapely.errors import ShapelyError
 
 from geoseg.errors import LabelError
 from geoseg.io.labels.source import LabelSource
+from geoseg.io.region import is_parquet
 
 Boxes = Callable[[Any], NDArray[Any] | None]
 _FAILURES = (
@@ -52,7 +53,7 @@ def read_features(source: LabelSource, boxes: Boxes) -> Features:
     if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
         raise LabelError(f"{path}: there is no such file; expected labels as a vector file or a raster of classes")
     try:
-        return _from_parquet(source, boxes) if Path(path).suffix.lower() == ".parquet" else _from_gdal(source, boxes)
+        return _from_parquet(source, boxes) if is_parquet(path) else _from_gdal(source, boxes)
     except _FAILURES as error:
         raise LabelError(
             f"{path}: cannot be read as a vector file ({' '.join(str(error).split())}); expected polygons, lines or "
@@ -131,22 +132,22 @@ def _columns(source: LabelSource, found: list[str]) -> list[str]:
 
 def _from_parquet(source: LabelSource, boxes: Boxes) -> Features:
     schema = pq.read_schema(source.path)
-    told = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
-    main = told.get("primary_column", "geometry")
+    head = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
+    main = head.get("primary_column", "geometry")
     columns = _columns(source, [name for name in schema.names if name != main])
-    head = told.get("columns", {}).get(main, {})
+    about = head.get("columns", {}).get(main, {})
     empty = gpd.read_parquet(source.path, columns=[main], filters=pa.compute.scalar(False))
-    asked = _asked(boxes(empty.crs), _bounds(head.get("bbox")))
-    if "covering" in head:
+    bounds = _bounds(about.get("bbox"))
+    asked = _asked(boxes(empty.crs), bounds)
+    if "covering" in about:
         tables = [gpd.read_parquet(source.path, columns=[main, *columns], bbox=box) for box in asked]
     else:
-        tables = [_met(gpd.read_parquet(source.path, columns=[main, *columns]), asked)]
+        tables = [_met(gpd.read_parquet(source.path, columns=[main, *columns]), asked)] if asked else []
     geometry = np.concatenate([table.geometry.to_numpy() for table in tables] or [np.empty(0, object)])
-    values = np.concatenate([table[columns[0]].to_numpy(object) for table in tables]) if columns and tables else None
+    told = [table[columns[0]].to_numpy(object, na_value=None) for table in tables] if columns else []
     total = pq.read_metadata(source.path).num_rows
-    bounds = _bounds(head.get("bbox"))
     flat = shapely.force_2d(geometry)
-    return Features(None, empty.crs, total, bounds, flat, _none(columns) if values is None else values, 0)
+    return Features(None, empty.crs, total, bounds, flat, np.concatenate(told) if told else _none(columns), 0)
 
 
 def _met(table: Any, asked: list[tuple[float, ...] | None]) -> Any:

@@ -82,8 +82,8 @@ class Labels:
 
         A pixel is of the polygon that holds its centre, of the smallest where several do (of the last of equals); an
         object without any gets the nearest pixel. Background is where no polygon lies. Ground outside the scene and the
-        labelled area, ignored ground and the raster's nodata are unknown. Each pixel is the same in any window of
-        `grid`.
+        labelled area (by its centre), what ignored ground touches, and the raster's nodata are unknown. Each pixel is
+        the same in any window of `grid`.
         """
         if grid.crs != self.grid.crs:
             raise ValueError(f"the window's grid is in {grid.crs}, the labels are in {self.grid.crs}")
@@ -124,7 +124,7 @@ class Labels:
     def _unknown(self, grid: GeoBox, y: Span, x: Span) -> NDArray[np.bool_]:
         unknown = _outside(self.grid, grid, (y, x))
         if self.area is not None:
-            unknown |= ~self.area.mask(grid, y, x)
+            unknown |= ~covered(self.area.near(grid, y, x), ~grid.affine, (y, x))
         if self.ignored is not None:
             unknown |= self.ignored.mask(grid, y, x)
         return unknown
@@ -138,4 +138,4 @@ def _outside(scene: GeoBox, grid: GeoBox, window: tuple[Span, Span]) -> NDArray[
     if all(0 <= right <= scene.shape[1] and 0 <= down <= scene.shape[0] for right, down in corners):
         return np.zeros((y.size, x.size), dtype=bool)
     whole = outline(scene, Span(0, scene.shape[0]), Span(0, scene.shape[1]))
-    return ~covered(whole, ~grid.affine, window)
+    return ~covered(np.array([whole]), ~grid.affine, window)

@@ -21,7 +21,7 @@ from geoseg.io.labels.matching import OBJECT, Matching, class_set, matched, name
 from geoseg.io.labels.raster import open_classes
 from geoseg.io.labels.shapes import Shapes, Tally, doubles, shapes_of
 from geoseg.io.labels.source import LabelSource
-from geoseg.io.region import RegionMask, meeting, read_region
+from geoseg.io.region import RegionMask, is_parquet, meeting, read_region
 from geoseg.io.scene import Scene
 from geoseg.io.transfer import Transfer, extent, ground_metres, listed, mapped, transfer_to
 
@@ -43,7 +43,7 @@ def read_labels(source: LabelSource, scene: Scene, classes: ClassSet | None = No
     path = source.path
     if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
         raise LabelError(f"{path}: there is no such file; expected labels as a vector file or a raster of classes")
-    trouble = _not_vector(source)
+    trouble = _not_vector(path)
     if trouble is None:
         return _from_features(source, scene, classes, (area, ignored))
     try:
@@ -56,12 +56,17 @@ def read_labels(source: LabelSource, scene: Scene, classes: ClassSet | None = No
     return Labels(known, scene.grid, *nothing, area, ignored, raster, facts)
 
 
-def _not_vector(source: LabelSource) -> str | None:
+def is_vector(path: str | Path) -> bool:
+    """Whether a file holds features, whatever its name; a raster of classes, or what cannot be opened, does not."""
+    return _not_vector(str(path)) is None
+
+
+def _not_vector(path: str) -> str | None:
     """Why the file is no vector file; None where it is one."""
-    if Path(source.path).suffix.lower() == ".parquet":
+    if is_parquet(path):
         return None
     try:
-        kinds = [kind for _, kind in pyogrio.list_layers(source.path)]
+        kinds = [kind for _, kind in pyogrio.list_layers(path)]
     except DataSourceError as error:
         return " ".join(str(error).split()).rstrip(".")
     return None if any(kind is not None for kind in kinds) else "no layer of it has geometry"

@@ -41,7 +41,7 @@ def on_grid(scene, left, top, right, bottom):
 def write(folder, shapes, crs="EPSG:32633", name="labels.gpkg", **columns):
     path = folder / name
     frame = gpd.GeoDataFrame(columns, geometry=list(shapes), crs=crs)
-    frame.to_parquet(path) if name.endswith(".parquet") else frame.to_file(path)
+    frame.to_parquet(path) if name.endswith("parquet") else frame.to_file(path)
     return str(path)
 
 

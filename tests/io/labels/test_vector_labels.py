@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from affine import Affine
@@ -15,13 +16,14 @@ from geoseg.core.classes import NODATA, ClassInfo, ClassSet
 from geoseg.core.tiling import Span
 from geoseg.errors import LabelError, RegionError
 from geoseg.io.grid import model_grid
+from geoseg.io.labels import is_vector
 from geoseg.io.region import RegionMask
 from geoseg.io.scene import open_scene
 from tests.factory import ROTATED, SOUTH_UP
 from tests.io.labels.support import HOUSES, LAND, labels_of, on_grid, scene_of, whole, write
 
 
-@pytest.mark.parametrize("name", ["a.gpkg", "a.shp", "a.geojson", "a.fgb", "A.PARQUET", "a.parquet", "a.gml"])
+@pytest.mark.parametrize("name", ["a.gpkg", "a.shp", "a.geojson", "a.fgb", "A.PARQUET", "a.geoparquet", "a.gml"])
 def test_any_format_in_degrees_lies_where_it_should(tmp_path, name):
     scene = scene_of(tmp_path)
     shapes = gpd.GeoSeries([on_grid(scene, 10, 20, 30, 40), on_grid(scene, 50, 50, 60, 60)], crs=32633).to_crs(4326)
@@ -241,6 +243,45 @@ def test_what_is_there_twice_counts_once(tmp_path):
     assert (whole(labels, scene).class_ids[:8, :8] == 2).all()  # the last of equals lies on top
 
 
+@pytest.mark.parametrize("name", ["a.shp.zip", "a.geojsonl", "a.geoparquet", "a.gpkg"])
+def test_vector_files_are_told_from_rasters_whatever_their_name(tmp_path, name):
+    scene = scene_of(tmp_path)
+    path = tmp_path / name
+    frame = gpd.GeoDataFrame(geometry=[on_grid(scene, 0, 0, 8, 8)], crs=32633)
+    if name.endswith("parquet"):
+        frame.to_parquet(path)
+    else:
+        frame.to_file(path, driver={"a.geojsonl": "GeoJSONSeq", "a.gpkg": "GPKG"}.get(name, "ESRI Shapefile"))
+    assert is_vector(path)
+    assert len(labels_of(scene, str(path)).polygons) == 1
+    assert not is_vector(scene.paths[0])
+    assert not is_vector(tmp_path / "none.gpkg")
+    assert labels_of(scene, str(path), aoi=str(path)).area is not None
+
+
+def test_what_is_missing_in_a_column_of_whole_numbers_is_nothing(tmp_path):
+    scene = scene_of(tmp_path)
+    shapes = [on_grid(scene, 0, 0, 8, 8), on_grid(scene, 20, 20, 28, 28)]
+    for dtype in ("Int64", "category"):
+        path = write(tmp_path, shapes, name="missing.parquet", code=pd.array([1, None], dtype=dtype))
+        with pytest.raises(LabelError, match="nothing in the column"):
+            labels_of(scene, path, column="code")
+        found = labels_of(scene, path, LAND, column="code", values={"": "road"})
+        assert found.class_ids.tolist() == [1, 2]
+
+
+def test_ground_is_labelled_where_the_area_holds_a_pixels_centre(tmp_path):
+    scene = scene_of(tmp_path)
+    frayed = write(tmp_path, [on_grid(scene, 4.6, 4.6, 32.4, 32.4), on_grid(scene, 50.4, 0, 60, 9.6)])
+    truth = whole(labels_of(scene, frayed, aoi=frayed), scene).class_ids
+    assert (truth == 1).sum() == 27 * 27 + 10 * 10
+    assert (truth != 0).all()  # all of the area is labelled: no background along its rim
+    assert (truth[5:32, 5:32] == 1).all()
+    everywhere = write(tmp_path, [on_grid(scene, 0, 0, 64, 64)], name="all.gpkg")
+    ignored = whole(labels_of(scene, everywhere, ignore=frayed), scene).class_ids
+    assert (ignored == NODATA).sum() == 29 * 29 + 10 * 10  # whatever it touches
+
+
 def test_an_area_of_what_was_labelled_and_ignored_ground(tmp_path):
     scene = scene_of(tmp_path)
     path = write(tmp_path, [on_grid(scene, 10, 10, 20, 20), on_grid(scene, 40, 40, 50, 50)])
@@ -293,6 +334,11 @@ def test_labels_that_miss_the_scene_say_where_both_lie(tmp_path):
     beside = write(tmp_path, [on_grid(scene, 64, 0, 70, 9)], name="beside.gpkg")  # shares an edge
     with pytest.raises(LabelError, match="none of its 1"):
         labels_of(scene, beside)
+    for covering in (False, True):
+        frame = gpd.GeoDataFrame({"kind": ["a"]}, geometry=[shapely.box(510_000, 5e6, 510_100, 5_000_100)], crs=32633)
+        frame.to_parquet(tmp_path / "far.parquet", write_covering_bbox=covering)
+        with pytest.raises(LabelError, match=r"none of its 1.*510000, 5000000, 510100"):
+            labels_of(scene, str(tmp_path / "far.parquet"), column="kind")
 
 
 def test_labels_that_cannot_be_used_are_refused(tmp_path):
