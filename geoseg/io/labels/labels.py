@@ -13,8 +13,9 @@ from odc.geo.geobox import GeoBox
 
 from geoseg.core.classes import NODATA, ClassSet
 from geoseg.core.tiling import Span
+from geoseg.errors import LabelError
 from geoseg.io.labels.painting import Paint, covered, paint
-from geoseg.io.labels.raster import ClassRaster
+from geoseg.io.labels.raster import KEPT, ClassRaster
 from geoseg.io.region import RegionMask
 from geoseg.io.transfer import outline
 
@@ -76,6 +77,15 @@ class Labels:
         if self.raster is None:
             return len(self.polygons)
         return 0 if self.raster.objects is None else int(self.raster.objects.max(initial=0))
+
+    def check_objects(self) -> None:
+        """Nothing. Raises LabelError where `window` has no numbers for things: a raster is too large to tell them."""
+        things = any(c.kind == "thing" for c in self.classes.foreground)
+        if self.raster is not None and self.raster.objects is None and things:
+            raise LabelError(
+                f"{self.facts.get('path')}: holds more than {KEPT} pixels of the scene; expected fewer, to tell its "
+                "objects apart; give the objects as polygons (geoseg vectorize), or cut the scene into parts"
+            )
 
     def window(self, grid: GeoBox, y: Span, x: Span) -> Truth:
         """The labels of rows `y` and columns `x` of any grid in the scene's CRS; the window may reach beyond the grid.

@@ -36,11 +36,16 @@ def text_of(value: Any) -> str:
     return str(value).strip()
 
 
-def matched(values: Iterable[str], source: LabelSource, classes: ClassSet) -> Matching:
+def matched(
+    values: Iterable[str], source: LabelSource, classes: ClassSet, called: Mapping[str, str] | None = None
+) -> Matching:
     """What each value stands for among `classes`: by `source.values`, else by name, else by id.
 
-    Raises LabelError that lists the values without a class, and names in `source.values` that are none.
+    `called` are the names that the file itself gives values: these count in place of the value and its id, but the
+    background may be called anything. Raises LabelError that lists the values without a class, and names in
+    `source.values` that are none.
     """
+    called = called or {}
     told = {text_of(key): name for key, name in source.values.items()}
     names = {c.name.casefold(): c.id for c in classes.classes if c.id != classes.separator}
     known = {UNKNOWN: NODATA} | names
@@ -50,12 +55,17 @@ def matched(values: Iterable[str], source: LabelSource, classes: ClassSet) -> Ma
             f"{source.path}: values are said to be of the class {', '.join(wrong)}; found the classes "
             f"{_listed(classes)}; name one of them, or {UNKNOWN!r} for ground that nobody knows"
         )
-    by_id = {str(class_id): class_id for class_id in names.values()}
-    texts = sorted(set(values))
-    ids = {text: known[told[text].casefold()] for text in texts if text in told}
-    ids |= {text: names[text.casefold()] for text in texts if text not in ids and text.casefold() in names}
-    ids |= {text: by_id[text] for text in texts if text not in ids and text in by_id}
-    lost = [text for text in texts if text not in ids]
+    by_id = {str(i): i for i in names.values()}
+    ids: dict[str, int] = {}
+    lost = []
+    for text in sorted(set(values)):
+        name = told.get(text, called.get(text, text)).casefold()
+        if name in known:
+            ids[text] = known[name]
+        elif text in by_id and (text not in called or by_id[text] == classes.background):
+            ids[text] = by_id[text]
+        else:
+            lost.append(f"{text} ({called[text]})" if text in called else text)
     if lost:
         where = f"the column {source.column!r}" if source.column else f"band {source.bidx}"
         raise LabelError(

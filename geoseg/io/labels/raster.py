@@ -22,7 +22,7 @@ from geoseg.io.legend import read_legend
 from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.io.transfer import extent, listed
 
-KEPT_BYTES = 2**27  # rasters up to this size are kept in memory
+KEPT = 2**27  # pixels: rasters up to this size are kept in memory
 _STRIP = 2**22  # pixels that are read at once
 _MOST = 4096  # different values: what holds more is no raster of classes
 _NO_VALUE = -(2.0**40)  # a nodata value that no raster holds
@@ -87,8 +87,8 @@ class ClassRaster:
         x = Span(int(columns.min()), int(columns.max()) + 1).clip(Span(0, width))
         if y.size == 0 or x.size == 0:
             return np.empty((0, 0), np.uint8), (y.start, x.start)
-        pixels, valid = next(_strips(self.file, self.bidx, [y], x))
-        return self._classes(pixels, valid), (y.start, x.start)
+        ids = [self._classes(*strip) for strip in _strips(self.file, self.bidx, (y, x))]
+        return np.concatenate(ids), (y.start, x.start)
 
     def _classes(self, pixels: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
         if pixels.dtype == np.uint8:
@@ -104,11 +104,12 @@ class ClassRaster:
 
 
 def open_classes(
-    source: LabelSource, scene: Scene, classes: ClassSet | None
+    source: LabelSource, scene: Scene, classes: ClassSet | None, *, keep: bool = True
 ) -> tuple[ClassRaster, ClassSet, dict[str, Any]]:
     """The raster of classes, its classes and what was found: JSON-able facts.
 
-    Raises LabelError for a raster that does not lie on the scene, or holds values that are no class; SceneError for one
+    With `keep` what meets the scene is kept in memory, and its objects are told apart, unless it is too large. Raises
+    LabelError for a raster that does not lie on the scene, or holds values that are no class; SceneError for one
     that cannot be opened.
     """
     file = open_scene(SceneSource(paths=(source.path,)))
@@ -121,13 +122,13 @@ def open_classes(
         file = open_scene(SceneSource(paths=(source.path,), nodata=_NO_VALUE))
     transform = _placed(source, file, scene)
     y, x = _reach(source, file, transform, scene)
-    counts, strips = _scanned(source, file, (y, x))
+    counts = _scanned(source, file, (y, x))
     matching = _matching(source, file, counts, classes)
     values = np.array(sorted(counts))
     ids = np.array([matching.ids.get(text_of(value), NODATA) for value in values.tolist()], np.uint8)
     raster = ClassRaster(file, transform, source.bidx, values, ids)
-    if strips is not None:
-        kept = np.concatenate([raster._classes(*strip) for strip in strips])
+    if keep and y.size * x.size <= KEPT:
+        kept = np.concatenate([raster._classes(*strip) for strip in _strips(file, source.bidx, (y, x))])
         raster = replace(raster, kept=kept, origin=(y.start, x.start), objects=_objects(kept, matching.classes))
     return raster, matching.classes, _facts(source, raster, matching.classes, counts, y.size * x.size)
 
@@ -169,24 +170,20 @@ def _reach(source: LabelSource, file: Scene, transform: Affine, scene: Scene) ->
 
 
 def _strips(
-    file: Scene, bidx: int, spans: list[Span], x: Span
+    file: Scene, bidx: int, window: tuple[Span, Span]
 ) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_] | None]]:
-    """Values (y, x) of runs of rows, and where they are data (None: everywhere)."""
+    """Values (y, x) of a window, some rows at a time, and where they are data (None: everywhere)."""
+    y, x = window
+    step = max(1, _STRIP // x.size)
+    spans = [Span(top, min(top + step, y.stop)) for top in range(y.start, y.stop, step)]
     for rows in file.reader((bidx,), threads=1).rows(spans, x):
         yield rows.pixels[0], rows.valid
 
 
-def _scanned(
-    source: LabelSource, file: Scene, window: tuple[Span, Span]
-) -> tuple[dict[Any, int], list[tuple[NDArray[Any], NDArray[np.bool_] | None]] | None]:
-    """How often each value occurs in a window, and its pixels where they are few enough to be kept."""
-    y, x = window
-    step = max(1, _STRIP // x.size)
-    spans = [Span(top, min(top + step, y.stop)) for top in range(y.start, y.stop, step)]
+def _scanned(source: LabelSource, file: Scene, window: tuple[Span, Span]) -> dict[Any, int]:
+    """How often each value occurs in a window."""
     counts: dict[Any, int] = {}
-    kept = y.size * x.size * file.dtype.itemsize <= KEPT_BYTES
-    strips = []
-    for pixels, valid in _strips(file, source.bidx, spans, x):
+    for pixels, valid in _strips(file, source.bidx, window):
         values, times = _tallied(pixels.ravel() if valid is None else pixels[valid])
         for value, count in zip(values.tolist(), times.tolist(), strict=True):
             counts[value] = counts.get(value, 0) + count
@@ -195,9 +192,7 @@ def _scanned(
                 f"{source.path}: band {source.bidx} holds more than {_MOST} different values; expected classes; give "
                 "the raster of classes, or choose its band (--label-bidx)"
             )
-        if kept:
-            strips.append((pixels, valid))
-    return counts, strips if kept else None
+    return counts
 
 
 def _tallied(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -210,9 +205,10 @@ def _tallied(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _matching(source: LabelSource, file: Scene, counts: dict[Any, int], classes: ClassSet | None) -> Matching:
-    """The classes of the values; 255 is unknown ground unless the user says what it is."""
+    """The classes of the values; a byte of 255 is unknown ground unless the user says what it is."""
     told = set(map(text_of, source.values))
-    texts = sorted({text_of(value) for value in counts} - ({str(NODATA)} - told))
+    unknown = {str(NODATA)} - told if file.dtype == np.uint8 else set()
+    texts = sorted({text_of(value) for value in counts} - unknown)
     if not texts:
         raise LabelError(
             f"{source.path}: holds no labels where the scene is, only nodata; choose labels of the scene's ground"
@@ -227,15 +223,16 @@ def _matching(source: LabelSource, file: Scene, counts: dict[Any, int], classes:
             f"{source.path}: holds {texts[0]} only, and 0 is declared to be nodata, so that no ground is known to be "
             "background; if it is, say --class-value 0=background"
         )
+    legend = read_legend(source.path, source.bidx)
     if classes is not None:
-        return matched(texts, source, classes)
+        return matched(texts, source, classes, {str(value): name for value, name in legend.names.items()})
     odd = [text for text in texts if not text.removeprefix("-").isdigit()]
     if odd:
         raise LabelError(
             f"{source.path}: band {source.bidx} holds {', '.join(odd[:8])}; expected whole numbers that stand for "
             "classes"
         )
-    return counted(map(int, texts), source, read_legend(source.path, source.bidx))
+    return counted(map(int, texts), source, legend)
 
 
 def _objects(kept: NDArray[np.uint8], classes: ClassSet) -> NDArray[np.int32] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,14 +30,23 @@ Bounds = tuple[float, float, float, float]  # left, bottom, right, top
 ROOM = 0.02  # of the scene's size: so far around it features are read
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A vector file as far as it was read, and how its geometry gets onto the scene."""
+
+    source: LabelSource
+    features: Features
+    transfer: Transfer
+
+
 def read_labels(source: LabelSource, scene: Scene, classes: ClassSet | None = None) -> Labels:
     """The labels of `scene` in a vector file or a raster, told apart by `classes`.
 
     Without `classes` they are made of what is found: background 0, then a column's values in order of their names, or a
     raster's values. Polygons and points are things then, lines and rasters stuff. Features are taken apart into single
-    polygons, repaired where they are invalid, and left out where they are there twice. Raises LabelError for labels
-    that cannot be read, miss the scene, hold no class, or hold one that nobody knows; RegionError for `aoi` and
-    `ignore`.
+    polygons, repaired where they are invalid, and left out where they are there twice. Where `aoi` says what was
+    labelled, there may be nothing. Raises LabelError for labels that cannot be read, miss the scene, hold no class, or
+    hold one that nobody knows; RegionError for `aoi` and `ignore`.
     """
     area = None if source.aoi is None else read_region(source.aoi, None, None, scene)
     ignored = None if source.ignore is None else meeting(source.ignore, scene)
@@ -82,21 +92,22 @@ def _from_features(
         return transfers[-1].boxes(ROOM, source.buffer_m or 0)
 
     features = read_features(source, boxes)
-    shapes, tally = shapes_of(features, source, transfers[-1])
-    inside = shapes if regions[0] is None else shapes.only(_meets(regions[0], shapes.polygons))
-    if not len(inside.polygons) and not (features.total == 0 and regions[0] is not None):
-        raise _nothing_there(source, features, shapes, transfers[-1])
+    file = _File(source, features, transfers[-1])
+    shapes, tally = shapes_of(features, source, file.transfer)
+    if not len(shapes.polygons):
+        _check_nothing(file, labelled=regions[0] is not None)
     matching, ids = _classes(source, features, shapes, classes)
     twice = doubles(shapes.polygons, ids)
     tally.dropped["there twice"] += int(twice.sum())
     shapes, ids = shapes.only(~twice), ids[~twice]
-    facts = _facts(source, features, (shapes, ids), tally, matching.classes, transfers[-1])
+    facts = _facts(file, shapes, ids, tally, matching.classes)
+    facts["in_area"] = None if regions[0] is None else _met(regions[0], shapes.polygons)
     return Labels(matching.classes, scene.grid, shapes.polygons, ids, *regions, None, facts)
 
 
-def _meets(area: RegionMask, polygons: NDArray[Any]) -> NDArray[np.int64]:
-    tree = shapely.STRtree(polygons)
-    return np.unique(tree.query(area.polygons, predicate="intersects")[1])
+def _met(area: RegionMask, polygons: NDArray[Any]) -> int:
+    """How many of the polygons meet the area."""
+    return len(np.unique(shapely.STRtree(polygons).query(area.polygons, predicate="intersects")[1]))
 
 
 def _classes(
@@ -115,49 +126,50 @@ def _classes(
     return matching, ids[index]
 
 
-def _nothing_there(source: LabelSource, features: Features, shapes: Shapes, transfer: Transfer) -> LabelError:
-    """The error that says where labels and scene lie."""
-    scene = transfer.scene
-    if features.total == 0:
-        return LabelError(
-            f"{source.path}: holds no features; expected labels of the scene {scene.name}; where there is really "
-            "nothing to be found, say which ground was looked at: --aoi"
+def _check_nothing(file: _File, *, labelled: bool) -> None:
+    """Nothing; raises LabelError that says where labels and scene lie, unless nothing may be there.
+
+    That is so where the ground was `labelled`: but not where the labels seem to be in another CRS than they say.
+    """
+    path, scene, total = file.source.path, file.transfer.scene, file.features.total
+    if total == 0:
+        if labelled:
+            return
+        raise LabelError(
+            f"{path}: holds no features; expected labels of the scene {scene.name}; where there is really nothing to "
+            "be found, say which ground was looked at: --aoi"
         )
-    if len(shapes.polygons):
-        return LabelError(
-            f"{source.path}: no labels lie in {source.aoi}: {len(shapes.polygons)} lie elsewhere in the scene "
-            f"{scene.name}; choose the area that was labelled"
+    where, odd = _lies(file)
+    if not labelled or odd:
+        raise LabelError(
+            f"{path}: none of its {total} features meets the scene {scene.name}; {where}{odd}; choose labels of the "
+            "scene's ground, correct their CRS, or say which ground was looked at without finding any: --aoi"
         )
-    where = _lies(features, transfer)
-    return LabelError(
-        f"{source.path}: none of its {features.total} features meets the scene {scene.name}; {where}; choose labels of "
-        "the scene's ground, or correct their CRS"
-    )
 
 
-def _lies(features: Features, transfer: Transfer) -> str:
-    """Where labels and scene lie, in both CRS, and what may be wrong."""
+def _lies(file: _File) -> tuple[str, str]:
+    """Where labels and scene lie, in both CRS, and what must be wrong ("" where it may all be right)."""
+    features, transfer = file.features, file.transfer
     around = extent(transfer.scene).bounds
     if features.bounds is None:
-        return f"the scene spans {listed(around)} (left, bottom, right, top in its own CRS)"
+        return f"the scene spans {listed(around)} (left, bottom, right, top in its own CRS)", ""
     own = f"the labels span {listed(features.bounds)} (left, bottom, right, top"
     if transfer.move is None:
-        return f"{own}), the scene {listed(around)} in the same CRS{_swapped(features.bounds, around)}"
+        return f"{own}), the scene {listed(around)} in the same CRS", _swapped(features.bounds, around)
     try:
         there = listed(transfer.move.transform_bounds(*features.bounds))
         back = Transformer.from_crs(transfer.move.target_crs, transfer.move.source_crs, always_xy=True)
         here = back.transform_bounds(*around)
     except ProjError as error:
-        return f"{own}), the scene {listed(around)} in another CRS, and no way leads from one to the other ({error})"
+        return f"{own}), the scene {listed(around)} in another CRS", f"; no way leads from one to the other ({error})"
     left, bottom, right, top = features.bounds
     odd = (
         transfer.crs is not None and transfer.crs.is_geographic and (max(-left, right) > 360 or max(-bottom, top) > 90)
     )
-    hint = "; these are no degrees: the labels' CRS is wrong" if odd else _swapped(features.bounds, here)
     return (
         f"{own} in their own CRS, {CRS.from_user_input(features.crs).name}), the scene {listed(here)}; in the scene's "
-        f"CRS the labels span {there}, the scene {listed(around)}{hint}"
-    )
+        f"CRS the labels span {there}, the scene {listed(around)}"
+    ), "; these are no degrees: the labels' CRS is wrong" if odd else _swapped(features.bounds, here)
 
 
 def _swapped(labels: Bounds, scene: Bounds) -> str:
@@ -168,19 +180,12 @@ def _swapped(labels: Bounds, scene: Bounds) -> str:
     )
 
 
-def _facts(
-    source: LabelSource,
-    features: Features,
-    labels: tuple[Shapes, NDArray[np.uint8]],
-    tally: Tally,
-    classes: ClassSet,
-    transfer: Transfer,
-) -> dict[str, Any]:
-    shapes, ids = labels
-    areas = shapely.area(mapped(shapes.polygons, ground_metres(transfer.scene)))
-    known = transfer.scene.pixel_size is not None
+def _facts(file: _File, shapes: Shapes, ids: NDArray[np.uint8], tally: Tally, classes: ClassSet) -> dict[str, Any]:
+    features, scene = file.features, file.transfer.scene
+    areas = shapely.area(mapped(shapes.polygons, ground_metres(scene)))
+    known = scene.pixel_size is not None
     return {
-        "path": source.path,
+        "path": file.source.path,
         "kind": "vector",
         "layer": features.layer,
         "crs": CRS.from_user_input(features.crs).name if features.crs else None,

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from numpy.testing import assert_array_equal
 
@@ -41,14 +44,15 @@ def test_classes_and_objects_on_the_scenes_grid(tmp_path, truth):
     assert len(labels.objects().polygons) == 0
 
 
-@pytest.mark.parametrize("kept", [2**27, 0])
+@pytest.mark.parametrize("kept", [64 * 64, 64 * 64 - 1])
 @pytest.mark.parametrize("transform", [None, ROTATED])
 def test_any_grid_takes_the_class_at_the_centre(tmp_path, truth, kept, transform, monkeypatch):
-    monkeypatch.setattr(raster, "KEPT_BYTES", kept)
+    monkeypatch.setattr(raster, "KEPT", kept)
     monkeypatch.setattr(raster, "_STRIP", 1000)
     scene = scene_of(tmp_path, transform=transform)
     labels = labels_of(scene, mask_of(tmp_path, truth, transform=transform), LAND)
-    assert (labels.raster.kept is None) == (kept == 0)
+    assert (labels.raster.kept is None) == (kept < 64 * 64)
+    assert labels.object_count == (0 if labels.raster.kept is None else 2)
     assert_array_equal(whole(labels, scene).class_ids, truth)
     fine = resized(scene.grid, (192, 192))
     found = labels.window(fine, Span(5, 190), Span(7, 192))
@@ -59,6 +63,56 @@ def test_any_grid_takes_the_class_at_the_centre(tmp_path, truth, kept, transform
     wide = labels.window(turned, Span(0, 73), Span(0, 73)).class_ids
     assert_array_equal(wide[3:67, 3:67], truth)
     assert (wide == NODATA).sum() == 73 * 73 - 64 * 64
+
+
+def test_objects_are_told_apart_in_rasters_of_any_type_up_to_so_many_pixels(tmp_path, truth, monkeypatch):
+    scene = scene_of(tmp_path)
+    path = mask_of(tmp_path, truth.astype("float64"))
+    monkeypatch.setattr(raster, "KEPT", 64 * 64)
+    labels = labels_of(scene, path, LAND)
+    labels.check_objects()
+    assert labels.object_count == 2
+    monkeypatch.setattr(raster, "KEPT", 64 * 64 - 1)
+    with pytest.raises(LabelError, match=r"mask\.tif.*objects apart.*vectorize"):
+        labels_of(scene, path, LAND).check_objects()
+    labels_of(scene, path).check_objects()  # stuff has none
+
+
+def test_nothing_is_kept_where_nobody_asks_for_it(tmp_path, truth):
+    scene = scene_of(tmp_path)
+    found, _, facts = raster.open_classes(LabelSource(mask_of(tmp_path, truth)), scene, LAND, keep=False)
+    assert found.kept is None
+    assert found.objects is None
+    assert facts["objects"] is None
+    assert_array_equal(found.window(scene.grid, Span(0, 64), Span(0, 64))[0], truth)
+
+
+def legend(**names):
+    """What geoseg notes in class rasters."""
+    return json.dumps([{"id": i, "name": name, "colour": "#ff0000"} for name, i in names.items()])
+
+
+def with_legend(path, **names):
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(GEOSEG_CLASSES=legend(**names))
+    return path
+
+
+def test_what_a_raster_says_of_its_values_counts_before_their_ids(tmp_path, truth):
+    scene = scene_of(tmp_path)
+    path = with_legend(mask_of(tmp_path, truth), ground=0, ROAD=1, building=2, hedge=9)
+    swapped = np.array([0, 2, 1], np.uint8)[truth]
+    assert_array_equal(whole(labels_of(scene, path, LAND), scene).class_ids, swapped)
+    told = labels_of(scene, path, LAND, values={"1": "building"})
+    assert_array_equal(whole(told, scene).class_ids, truth > 0)
+    first = labels_of(scene, with_legend(mask_of(tmp_path, truth, "b.tif"), building=1, road=2))
+    second = labels_of(scene, path, first.classes)  # two label rasters, each with ids of its own
+    assert_array_equal(whole(second, scene).class_ids, swapped)
+    hedge = with_legend(mask_of(tmp_path, truth, "c.tif"), hedge=1, road=2)
+    with pytest.raises(LabelError, match=r"no class: '1 \(hedge\)'; found the classes 0=background, 1=Building"):
+        labels_of(scene, hedge, LAND)
+    some = with_legend(mask_of(tmp_path, truth, "d.tif"), unknown=1, road=2)
+    assert_array_equal(whole(labels_of(scene, some, LAND), scene).class_ids, np.where(truth == 1, NODATA, truth))
 
 
 def test_rasters_with_pixels_of_their_own(tmp_path, truth):
@@ -97,6 +151,16 @@ def test_255_is_unknown_unless_it_is_told(tmp_path, truth):
     assert_array_equal(whole(labels, scene).class_ids, truth == 1)
     truth[0, 0] = 255
     assert whole(labels_of(scene, mask_of(tmp_path, truth, "b.tif"), LAND), scene).class_ids[0, 0] == NODATA
+
+
+def test_255_is_a_value_like_others_where_there_are_larger_ones(tmp_path, truth):
+    scene = scene_of(tmp_path)
+    path = mask_of(tmp_path, truth.astype("uint16") * 255)
+    found = labels_of(scene, path, LAND, values={"255": "building", "510": "road"})
+    assert_array_equal(whole(found, scene).class_ids, truth)
+    with pytest.raises(LabelError, match="no class: '255'"):
+        labels_of(scene, path, LAND, values={"510": "road"})
+    assert_array_equal(whole(labels_of(scene, path), scene).class_ids, truth)
 
 
 def test_nodata_of_zero_leaves_no_background_unless_it_is_told(tmp_path, truth):

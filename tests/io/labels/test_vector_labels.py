@@ -147,6 +147,9 @@ def test_classes_made_of_a_column(tmp_path):
     labels = labels_of(scene, path, column="kind")
     assert [(c.id, c.name, c.kind) for c in labels.classes.foreground] == [(1, "Hut", "thing"), (2, "tree", "thing")]
     assert labels.class_ids.tolist() == [2, 1, 1, 0]
+    some = write(tmp_path, shapes[:3], name="d.gpkg", kind=["Unknown", "hut", "hut"])
+    assert [c.name for c in labels_of(scene, some, column="kind").classes.foreground] == ["hut"]
+    assert labels_of(scene, some, column="kind").class_ids.tolist() == [NODATA, 1, 1]
     assert len({c.colour for c in labels.classes.classes}) == 3
     assert labels.facts["classes"]["Hut"] == {"polygons": 2, "area_m2": pytest.approx(128, rel=1e-3)}
     with pytest.raises(LabelError, match="nothing in the column"):
@@ -297,9 +300,6 @@ def test_an_area_of_what_was_labelled_and_ignored_ground(tmp_path):
     assert labels_of(scene, path, ignore=far).ignored is None
     with pytest.raises(RegionError, match="misses the scene"):
         labels_of(scene, path, aoi=far)
-    empty = write(tmp_path, [on_grid(scene, 22, 22, 30, 30)], name="empty.gpkg")
-    with pytest.raises(LabelError, match="2 lie elsewhere in the scene"):
-        labels_of(scene, path, aoi=empty)
 
 
 def test_an_empty_file_needs_an_area_that_was_looked_at(tmp_path):
@@ -312,6 +312,23 @@ def test_an_empty_file_needs_an_area_that_was_looked_at(tmp_path):
     truth = whole(labels_of(scene, str(path), HOUSES, aoi=aoi), scene)
     assert (truth.class_ids == 0).sum() == 28 * 28
     assert (truth.class_ids == NODATA).sum() == 64 * 64 - 28 * 28
+
+
+def test_where_an_area_was_looked_at_there_may_be_nothing(tmp_path):
+    scene = scene_of(tmp_path)
+    aoi = write(tmp_path, [on_grid(scene, 4, 4, 32, 32)], name="aoi.gpkg")
+    near = write(tmp_path, [on_grid(scene, 40, 40, 50, 50)], name="near.gpkg", kind=["building"])
+    other = write(tmp_path, [on_grid(scene, 400, 40, 450, 50)], name="other.parquet", kind=["building"])
+    for path, count in ((near, 1), (other, 0)):  # labels of several scenes in one file
+        labels = labels_of(scene, path, LAND, column="kind", aoi=aoi)
+        assert (whole(labels, scene).class_ids == 0).sum() == 28 * 28
+        assert (labels.facts["polygons"], labels.facts["in_area"]) == (count, 0)
+    assert labels_of(scene, near, aoi=write(tmp_path, [on_grid(scene, 0, 0, 64, 64)])).facts["in_area"] == 1
+    swapped = write(tmp_path, [shapely.box(45.1, 14.9, 45.2, 15.1)], 4326, "swapped.gpkg")
+    with pytest.raises(LabelError, match="changed places"):
+        labels_of(scene, swapped, aoi=aoi)
+    with pytest.raises(LabelError, match=r"none of its 1.*without finding any: --aoi"):
+        labels_of(scene, other)
 
 
 def test_labels_that_miss_the_scene_say_where_both_lie(tmp_path):
