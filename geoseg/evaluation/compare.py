@@ -20,7 +20,7 @@ from geoseg.evaluation.matching import object_counts
 from geoseg.evaluation.objects import Sides, compared, truth_of
 from geoseg.evaluation.pixels import confusion, places, score_counts
 from geoseg.evaluation.squares import Squares
-from geoseg.evaluation.strips import Hidden, Planes, classes_of, imagery, spans, with_halo
+from geoseg.evaluation.strips import Blank, Hidden, Planes, classes_of, imagery, spans, with_halo
 from geoseg.io.labels.labels import Labels
 from geoseg.io.scene import Scene
 from geoseg.vector.tracing.polygonize import Polygonizer
@@ -46,13 +46,15 @@ class Found:
 class Comparison:
     """How to compare: objects below `min_area_m2` do not count, outlines are `boundary_m` wide (a pixel at least).
 
-    `blank` says which pixels of the scene show nothing, so that the truth is unknown there, as in `LabelSource`.
+    `blank` says which pixels of the scene show nothing, so that the truth is unknown there, as in `LabelSource`; `bidx`
+    are the bands, counted from 1, that the map was made from (None: all), which alone are looked at for that.
     `strip_pixels` are looked at at a time.
     """
 
     min_area_m2: float = 0.0
     boundary_m: float = 1.0
     blank: tuple[Literal["white", "black"], ...] = ()
+    bidx: tuple[int, ...] | None = None
     strip_pixels: int = STRIP_PIXELS
 
 
@@ -76,6 +78,7 @@ class _Comparing:
     def __init__(self, scene: Scene, labels: Labels, found: Found, settings: Comparison) -> None:
         self.scene, self.labels, self.found, self.settings = scene, labels, found, settings
         classes = found.classes
+        self.blank = Blank(settings.blank, settings.bidx)
         self.things = [c.id for c in classes.foreground if c.kind == "thing" and c.id != classes.separator]
         self.ids = tuple(c.id for c in classes.classes if c.id != classes.separator)
         self.tables = _tables(classes, self.ids, self.things)
@@ -120,7 +123,7 @@ class _Comparing:
     def _planes(self) -> Iterator[Planes]:
         """The window's rows, in strips; what takes no neighbours is counted on the way."""
         rows = spans(self.y, self.x.size, self.settings.strip_pixels)
-        shown = imagery(self.scene, self.settings.blank, rows, self.x)
+        shown = imagery(self.scene, self.blank, rows, self.x)
         raster = None if self.found.raster is None else classes_of(self.found.raster, self.scene, rows, self.x)
         scores = None if self.found.scores is None else classes_of(self.found.scores, self.scene, rows, self.x)
         for y, ground in zip(rows, shown, strict=True):
@@ -202,6 +205,8 @@ class _Comparing:
             "without_prediction": self.without_prediction,
             "boundary_pixels": list(self.reach),
             "objects": objects,
+            "blank": list(self.blank.colours),
+            "bands": list(self.blank.bands_of(self.scene)),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 
-from geoseg.core.classes import ClassSet
+from geoseg.core.classes import NODATA, ClassInfo, ClassSet
 from geoseg.errors import LabelError
 from geoseg.io.labels.features import Features, read_features
 from geoseg.io.labels.matching import matched, only_class, text_of
 from geoseg.io.labels.source import LabelSource
+from geoseg.io.legend import Legend
 from geoseg.io.scene import Scene
 from geoseg.io.transfer import Transfer, extent, pieces, transfer_to
 
 ROOM = 0.02  # of the scene's size: so far around it features are read
 CLASS_COLUMNS = ("class", "class_id")  # what geoseg calls them; the first that is there counts
 CONFIDENCE = "confidence"
+SHOWN = 12  # values in a message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,23 +64,58 @@ def read_mapped(path: Path, scene: Scene, classes: ClassSet) -> Mapped:
     class only, all polygons are of the only foreground class. Scores are those of a column "confidence". Raises
     LabelError for what cannot be read, is no polygon, or is of a class that nobody knows.
     """
-    source, fields = LabelSource(str(path)), _fields(path)
-    columns = [name for name in CLASS_COLUMNS if name in fields]
-    transfers: list[Transfer] = []
-
-    def boxes(crs: Any) -> NDArray[Any] | None:
-        transfers.append(transfer_to(scene, crs, str(path), LabelError))
-        return transfers[-1].boxes(ROOM)
-
-    features = read_features(LabelSource(str(path), column=columns[0] if columns else None), boxes)
+    fields = _fields(path)
+    source = _source(path, fields)
+    features, transfer = _features(source, scene)
     scores = np.full(len(features.geometry), np.nan, np.float32)
     if CONFIDENCE in fields:
-        values = read_features(LabelSource(str(path), column=CONFIDENCE), boxes).values
+        values = _features(LabelSource(str(path), column=CONFIDENCE), scene)[0].values
         scores = _numbers(values, len(scores))
-    parts, origin, repaired = _polygons(features, transfers[-1], str(path))
+    parts, origin, repaired = _polygons(features, transfer, str(path))
     shown, place = np.unique(origin, return_inverse=True)
     ids = _class_ids(features, shown, source, classes)
     return Mapped(parts, place.astype(np.int64), ids, scores[shown], repaired)
+
+
+def with_strange(path: Path, scene: Scene, classes: ClassSet) -> ClassSet:
+    """The classes, and after them those that the map of a scene shows and nobody else knows, things under free ids.
+
+    Raises LabelError for what cannot be read, and for more classes than there are ids.
+    """
+    features, _ = _features(_source(path, _fields(path)), scene)
+    if features.values is None:
+        return classes
+    texts = sorted({text_of(value) for value in features.values.tolist()} - {""})
+    lost = [] if _same_class(texts, classes) else _strange(texts, classes)
+    free = [number for number in range(1, NODATA) if number not in {c.id for c in classes.classes}]
+    if len(lost) > len(free):
+        raise LabelError(
+            f"{path}: found {len(lost)} values that are no class; expected at most {len(free)}; drop the column or "
+            "rename its values"
+        )
+    palette = Legend()
+    new = [
+        ClassInfo(id=number, name=name, colour=palette.colour(number - 1), kind="thing")
+        for name, number in zip(lost, free, strict=False)
+    ]
+    return classes.model_copy(update={"classes": (*classes.classes, *new)})
+
+
+def _source(path: Path, fields: Sequence[str]) -> LabelSource:
+    """The map, with the column that holds its classes where it has one."""
+    return LabelSource(str(path), column=next((name for name in CLASS_COLUMNS if name in fields), None))
+
+
+def _features(source: LabelSource, scene: Scene) -> tuple[Features, Transfer]:
+    """The features that meet the scene, and the way from their CRS to the scene's."""
+    transfers: list[Transfer] = []
+
+    def boxes(crs: Any) -> NDArray[Any] | None:
+        transfers.append(transfer_to(scene, crs, source.path, LabelError))
+        return transfers[-1].boxes(ROOM)
+
+    features = read_features(source, boxes)
+    return features, transfers[-1]
 
 
 def _fields(path: Path) -> list[str]:
@@ -111,11 +149,31 @@ def _class_ids(
     if features.values is None:
         return np.full(len(shown), only_class(classes, source) if len(shown) else 0, np.uint8)
     texts = [text_of(value) for value in features.values[shown].tolist()]
-    names, only = sorted(set(texts)), [c for c in classes.foreground if c.id != classes.separator]
-    if len(names) == 1 and len(only) == 1:  # whatever they are called: labels often have no name for their class
-        return np.full(len(shown), only[0].id, np.uint8)
+    names = sorted(set(texts))
+    if _same_class(names, classes):
+        return np.full(len(shown), only_class(classes, source), np.uint8)
+    lost = _strange(names, classes)
+    if lost:
+        raise LabelError(
+            f"{source.path}: the column {source.column!r} of the map holds {', '.join(map(repr, lost[:SHOWN]))}"
+            f"{' and more' if lost[SHOWN:] else ''}; expected the classes "
+            f"{', '.join(f'{c.id}={c.name}' for c in classes.classes)} by name or number; rename them in the map, or "
+            "leave these polygons out"
+        )
     ids = matched(names, source, classes).ids
     return np.array([ids[text] for text in texts], np.uint8)
+
+
+def _same_class(names: Sequence[str], classes: ClassSet) -> bool:
+    """Whether both sides know one class only, whatever they call it: labels often have no name for theirs."""
+    return len(names) == 1 and len([c for c in classes.foreground if c.id != classes.separator]) == 1
+
+
+def _strange(names: Sequence[str], classes: ClassSet) -> list[str]:
+    """Names and numbers that are no class."""
+    own = [c for c in classes.classes if c.id != classes.separator]
+    known = {c.name.casefold() for c in own} | {str(c.id) for c in own}
+    return [name for name in names if name.casefold() not in known]
 
 
 def _polygons(features: Features, transfer: Transfer, path: str) -> tuple[NDArray[Any], NDArray[np.int64], int]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from geoseg.core.classes import NODATA
 from geoseg.core.tiling import Span
 from geoseg.errors import SceneError
+from geoseg.evaluation.blank import pure_pixels
 from geoseg.io.grid import place
 from geoseg.io.labels.labels import Labels
+from geoseg.io.labels.painting import covered
 from geoseg.io.scene import Scene, SceneSource, open_scene
+from geoseg.io.transfer import mapped
 
 LEAST_ROWS = 64
 READERS = 2
@@ -49,17 +53,37 @@ def spans(y: Span, width: int, pixels: int) -> list[Span]:
     return [Span(start, min(start + rows, y.stop)) for start in range(y.start, y.stop, rows)]
 
 
-def with_halo(strips: Iterator[Planes], halo: int, last: int) -> Iterator[tuple[Planes, Span]]:
+class Held(Protocol):
+    """Rows `y` of anything."""
+
+    @property
+    def y(self) -> Span:
+        """Which rows."""
+        ...
+
+    def after(self, above: Self) -> Self:
+        """These rows below others."""
+        ...
+
+    def rows(self, y: Span) -> Self:
+        """Some of them."""
+        ...
+
+
+Strip = TypeVar("Strip", bound=Held)
+
+
+def with_halo(strips: Iterator[Strip], halo: int, last: int) -> Iterator[tuple[Strip, Span]]:
     """Strips with `halo` rows above and below, where there are any, and the rows of each that were not in another.
 
     `last` is where the rows end.
     """
-    held: Planes | None = None
+    held: Strip | None = None
     done = 0
     for strip in strips:
         if held is None:
             done = strip.y.start
-        held = strip if held is None else strip.after(held)
+        held = strip.after(held) if held is not None and held.y.size else strip
         ready = held.y.stop if held.y.stop == last else held.y.stop - halo
         if ready > done:
             yield held, Span(done, ready)
@@ -90,27 +114,33 @@ def classes_of(path: Path, scene: Scene, rows: Sequence[Span], x: Span) -> Itera
         yield run.pixels[0]
 
 
-def imagery(scene: Scene, blank: Sequence[str], rows: Sequence[Span], x: Span) -> Iterator[NDArray[np.bool_] | None]:
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """Which pixels of a scene show nothing beside those without data: pure ones of the `colours`, as in `LabelSource`.
+
+    `bidx` are the bands that are looked at, counted from 1; None for all.
+    """
+
+    colours: tuple[str, ...] = ()
+    bidx: tuple[int, ...] | None = None
+
+    def bands_of(self, scene: Scene) -> tuple[int, ...]:
+        """The bands of a scene that are looked at."""
+        return self.bidx or tuple(range(1, len(scene.bands) + 1))
+
+
+def imagery(scene: Scene, blank: Blank, rows: Sequence[Span], x: Span) -> Iterator[NDArray[np.bool_] | None]:
     """Where the scene shows the ground, in runs of rows (y, x); None for everywhere.
 
-    `blank` says which pixels show nothing: those with the least ("black") or largest ("white") value of the dtype in
-    every band. Pixels are only read where some may show nothing.
+    Pixels are only read where some may show nothing.
     """
-    if not (blank or _may_lack(scene)):
+    if not (blank.colours or _may_lack(scene)):
         for _ in rows:
             yield None
         return
-    bands = tuple(range(1, len(scene.bands) + 1))
-    for run in scene.reader(bands, threads=READERS).rows(rows, x):
-        shown = np.ones(run.pixels.shape[1:], np.bool_) if run.valid is None else run.valid.copy()
-        for value in _blank_values(scene.dtype, blank):
-            shown &= (run.pixels != value).any(axis=0)
-        yield shown
-
-
-def _blank_values(dtype: np.dtype[Any], blank: Sequence[str]) -> list[float]:
-    ends = (0.0, 1.0) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    return [ends[0 if name == "black" else 1] for name in blank]
+    for run in scene.reader(blank.bands_of(scene), threads=READERS).rows(rows, x):
+        pure = pure_pixels(run.pixels, blank.colours)
+        yield ~pure if run.valid is None else run.valid & ~pure
 
 
 def _may_lack(scene: Scene) -> bool:
@@ -127,9 +157,34 @@ class Hidden:
         """The polygons of `labels`, which know no area and nothing ignored."""
         self._labels, self._grid = labels, scene.grid
         self.pixels = np.zeros(len(labels.polygons), np.int64)
+        self._buried: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def see(self, unknown: NDArray[np.bool_], y: Span, x: Span) -> None:
         """Count on the window where `unknown` (y, x) says so."""
-        if len(self.pixels) and unknown.any():
-            numbers = self._labels.window(self._grid, y, x).object_ids[unknown]
-            self.pixels += np.bincount(numbers, minlength=len(self.pixels) + 1)[1:]
+        if not (len(self.pixels) and unknown.any()):
+            return
+        numbers = self._labels.window(self._grid, y, x).object_ids[unknown]
+        seen = np.bincount(numbers, minlength=len(self.pixels) + 1)[1:]
+        self._buried = self._buried or self._find_buried()
+        buried, boxes = self._buried
+        seen[buried] = 0  # of what lies below others, the painted pixels are a part alone
+        self.pixels += seen
+        meets = (boxes[:, :2] < (x.stop, y.stop)).all(axis=1) & (boxes[:, 2:] > (x.start, y.start)).all(axis=1)
+        for number, (left, top, right, bottom) in zip(buried[meets], boxes[meets].tolist(), strict=True):
+            rows, columns = Span(top, bottom).clip(y), Span(left, right).clip(x)
+            part = unknown[rows.start - y.start : rows.stop - y.start, columns.start - x.start : columns.stop - x.start]
+            if part.any():
+                inside = covered(self._labels.polygons[number], ~self._grid.affine, (rows, columns))
+                self.pixels[number] += np.count_nonzero(inside & part)
+
+    def _find_buried(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The polygons (polygon,) that smaller ones cover in part, and the pixels (polygon, 4) around each."""
+        polygons = self._labels.polygons
+        area = shapely.area(polygons)
+        one, other = shapely.STRtree(polygons).query(polygons, predicate="intersects")
+        below = (area[one] > area[other]) | ((area[one] == area[other]) & (one < other))
+        one, other = one[below], other[below]
+        over = shapely.area(shapely.intersection(polygons[one], polygons[other])) > 0  # neighbours only touch
+        buried = np.unique(one[over]).astype(np.int64)
+        bounds = shapely.bounds(mapped(polygons[buried], ~self._grid.affine)).reshape(-1, 4)
+        return buried, np.column_stack([np.floor(bounds[:, :2]), np.ceil(bounds[:, 2:])]).astype(np.int64)

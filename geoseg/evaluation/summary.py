@@ -31,21 +31,31 @@ def figures(
     All scenes have the same classes, in the order of `classes` (its separator left out). Intervals come from
     `resamples` draws of cells, of all scenes together for the whole; none where fewer than five cells hold anything.
     Intervals of average precision take fewer draws where objects are many, and are left out below 100.
-    `used_threshold` is the score from which the model takes the foreground.
+    `used_threshold` is the score from which the model takes the foreground. Scenes of one name are numbered, so that
+    every name of a scene is another.
     """
     asked = _Asked(classes, resamples, seed)
     tables = [CellTable.of(scene) for scene in scenes]
     each = tuple(
         SceneFigures(
-            scores=asked.scores(scene.name, [scene], [table]),
+            scores=asked.scores(name, [scene], [table]),
             cells=tuple(_cell_figures(scene, table, i, asked.foreground(scene)) for i in range(len(table))),
             facts=scene.facts,
         )
-        for scene, table in zip(scenes, tables, strict=True)
+        for name, scene, table in zip(_distinct([scene.name for scene in scenes]), scenes, tables, strict=True)
     )
     counted = [scene.scores for scene in scenes if scene.scores is not None]
     known = calibration(np.sum(counted, axis=0), used_threshold) if counted else None
     return asked.scores(ALL, scenes, tables), each, known
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names; those that several scenes have with a number behind: "image.tif (2)"."""
+    taken, found = {name for name in names if names.count(name) == 1}, []
+    for name in names:
+        numbered = (f"{name} ({number})" for number in range(1, len(names) + 1))
+        found.append(name if name in taken else next(new for new in numbered if new not in {*taken, *found}))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

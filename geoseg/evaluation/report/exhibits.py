@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 from PIL import Image
 
 from geoseg.core.classes import NODATA, ClassSet
@@ -19,6 +18,8 @@ from geoseg.evaluation.report.drawing import Shown, View, drawn, foreground, jpe
 from geoseg.evaluation.report.exhibit import Exhibit
 from geoseg.evaluation.report.found import Found, Known, as_known
 from geoseg.evaluation.report.maps import cell_words, counted
+from geoseg.evaluation.strips import Blank
+from geoseg.evaluation.strips import imagery as ground
 from geoseg.io.grid import crop, resized
 from geoseg.io.preview import imagery
 from geoseg.io.scene import Scene
@@ -38,20 +39,22 @@ def exhibits(scene: Scene, labels: Known, found: Found, figures: SceneFigures, c
 
     There is no thumbnail of a scene of more than WHOLE pixels without overviews, which would be read as a whole.
     Cells are chosen by their IoU among those that hold enough of the classes. Of a cell larger than LARGEST pixels the
-    part is shown that has most wrong (or right) pixels. Nothing but these windows is read, so that scenes may have any
+    part is shown that has most wrong (or right) pixels. What the comparison took for blank (`blank` and `bands` of the
+    figures' facts) is unknown here, too. Nothing but these windows is read, so that scenes may have any
     size. Raises what reading the scene, the labels or the map raises.
     """
     bands = visible_bands(scene)
     name = figures.scores.name
     pictures = [] if _costly(scene) else [_thumbnail(scene, bands, name)]
-    said = _Said(labels, as_known(scene, found), found.classes)
+    blank = Blank(tuple(figures.facts.get("blank", ())), tuple(figures.facts.get("bands", ())) or None)
+    said = _Said(scene, labels, as_known(scene, found), found.classes, blank)
     kinds: tuple[tuple[Literal["worst", "best"], list[CellFigures]], ...] = tuple(
         zip(("worst", "best"), chosen(figures.cells, count), strict=True)
     )
     for kind, cells in kinds:
         for cell in cells:
-            y, x = _place(scene, said, cell, kind)
-            image = drawn(_view(scene, bands, said, (y, x)))
+            y, x = _place(said, cell, kind)
+            image = drawn(_view(bands, said, (y, x)))
             words = _caption(scene, cell, (y, x))
             where = f"{name}: rows {y.start} to {y.stop}, columns {x.start} to {x.stop}"
             alt = f"Imagery beside labels and map of {where}."
@@ -85,16 +88,28 @@ def chosen(cells: Iterable[CellFigures], count: int) -> tuple[list[CellFigures],
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What labels and map say, on any grid."""
+    """What labels and map say of a scene, of which pixels as `blank` says show nothing."""
 
+    scene: Scene
     labels: Known
     found: Known
     classes: ClassSet
+    blank: Blank
 
-    def on(self, grid: GeoBox) -> tuple[Shown, Shown]:
-        y, x = Span(0, grid.shape[0]), Span(0, grid.shape[1])
+    def at(self, place: tuple[Span, Span], shape: tuple[int, int]) -> tuple[Shown, Shown]:
+        """Both of a place, on so many rows and columns; where the scene shows nothing, the labels know nothing."""
+        grid = resized(crop(self.scene.grid, *place), shape)
+        y, x = Span(0, shape[0]), Span(0, shape[1])
         truth, found = (side.window(grid, y, x) for side in (self.labels, self.found))
-        return Shown(truth.class_ids, truth.object_ids), Shown(found.class_ids, found.object_ids)
+        class_ids, object_ids = truth.class_ids, truth.object_ids
+        shown = next(ground(self.scene, self.blank, [place[0]], place[1]))
+        if shown is not None:
+            down, across = (
+                ((np.arange(n) + 0.5) * span.size / n).astype(int) for n, span in zip(shape, place, strict=True)
+            )
+            known = shown[np.ix_(down, across)]
+            class_ids, object_ids = np.where(known, class_ids, NODATA), np.where(known, object_ids, 0)
+        return Shown(class_ids, object_ids), Shown(found.class_ids, found.object_ids)
 
 
 def _costly(scene: Scene) -> bool:
@@ -118,13 +133,14 @@ def _pixels(rows: Rows) -> NDArray[np.uint8]:
     return shown
 
 
-def _view(scene: Scene, bands: tuple[int, ...], said: _Said, place: tuple[Span, Span]) -> View:
-    part = crop(scene.grid, *place)
-    grid = resized(part, _panel(scene, place))
+def _view(bands: tuple[int, ...], said: _Said, place: tuple[Span, Span]) -> View:
+    scene = said.scene
+    part, shape = crop(scene.grid, *place), _panel(scene, place)
+    grid = resized(part, shape)
     reader = scene.reader(bands, grid, on_bad_block="nodata")
     rows = next(iter(reader.rows([Span(0, grid.shape[0])], Span(0, grid.shape[1]))))
     metres = scene.pixel_size[1] * part.shape[1] / grid.shape[1] if scene.pixel_size else None
-    return View(_pixels(rows), *said.on(grid), said.classes, metres)
+    return View(_pixels(rows), *said.at(place, shape), said.classes, metres)
 
 
 def _panel(scene: Scene, place: tuple[Span, Span]) -> tuple[int, int]:
@@ -135,12 +151,12 @@ def _panel(scene: Scene, place: tuple[Span, Span]) -> tuple[int, int]:
     return max(64, round(height * scale)), max(64, round(width * scale))
 
 
-def _place(scene: Scene, said: _Said, cell: CellFigures, kind: Literal["worst", "best"]) -> tuple[Span, Span]:
+def _place(said: _Said, cell: CellFigures, kind: Literal["worst", "best"]) -> tuple[Span, Span]:
     """The cell, or the part of it that shows best what its figures say."""
     places = [(y, x) for y in _parts(Span(*cell.y)) for x in _parts(Span(*cell.x))]
     if len(places) == 1:
         return places[0]
-    return max(places, key=lambda place: _worth(scene, said, place, kind))
+    return max(places, key=lambda place: _worth(said, place, kind))
 
 
 def _parts(span: Span) -> list[Span]:
@@ -151,9 +167,9 @@ def _parts(span: Span) -> list[Span]:
     return [Span(start, start + LARGEST) for start in starts]
 
 
-def _worth(scene: Scene, said: _Said, place: tuple[Span, Span], kind: Literal["worst", "best"]) -> int:
+def _worth(said: _Said, place: tuple[Span, Span], kind: Literal["worst", "best"]) -> int:
     """How well a place serves: its wrong pixels, or its right ones of the classes less the wrong ones."""
-    truth, found = said.on(resized(crop(scene.grid, *place), (_LOOK, _LOOK)))
+    truth, found = said.at(place, (_LOOK, _LOOK))
     known = truth.class_ids != NODATA
     right = known & (truth.class_ids == found.class_ids)
     wrong = int((known & ~right).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,34 +11,51 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import max_pool2d
 
+from geoseg.core.protocols import Rows
+from geoseg.core.tiling import Span
+from geoseg.evaluation.blank import pure_pixels
+
 PATCH = 5  # pixels a side of the smallest square that counts as a hole in the imagery
+REACH = PATCH  # rows that decide on a pixel, to either side: those of its squares, and one for what resampling mixes
 
 
-def blank_pixels(
-    pixels: NDArray[Any], valid: NDArray[np.bool_], colours: Sequence[str], *, widen: bool
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which pixels of (band, y, x) are pure, and which of them lie in a hole of the imagery; both (y, x).
+@dataclass(frozen=True, slots=True, eq=False)
+class Imagery:
+    """Rows `y` of a scene: `pixels` (band, y, x), and where they hold data, `valid` (y, x)."""
 
-    Pure pixels have the least ("black") or largest ("white") value of the dtype in every band (0 and 1 where it is no
-    integer). A hole is what pure or invalid squares of PATCH pixels cover; a bright roof or a deep shadow has pure
-    pixels too, which a network has to see as they are. With `widen` the neighbours of pure pixels are pure: resampling
-    mixes them.
+    y: Span
+    pixels: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rows: Rows) -> Imagery:
+        """What was read."""
+        valid = np.ones(rows.pixels.shape[1:], np.bool_) if rows.valid is None else rows.valid
+        return cls(rows.y, rows.pixels, valid)
+
+    def after(self, above: Imagery) -> Imagery:
+        """These rows below others."""
+        pixels = np.concatenate([above.pixels, self.pixels], axis=1)
+        return Imagery(Span(above.y.start, self.y.stop), pixels, np.concatenate([above.valid, self.valid]))
+
+    def rows(self, y: Span) -> Imagery:
+        """Some of them."""
+        inside = slice(y.start - self.y.start, y.stop - self.y.start)
+        return Imagery(y, self.pixels[:, inside], self.valid[inside])
+
+
+def blank_pixels(shown: Imagery, colours: Sequence[str], *, widen: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which pixels are pure, and which of them lie in a hole of the imagery; both (y, x).
+
+    A hole is what pure or invalid squares of PATCH pixels cover; a bright roof or a deep shadow has pure pixels too,
+    which a network has to see as they are. With `widen` the neighbours of pure pixels are pure: resampling mixes them.
+    REACH rows from the edges on, where nothing is known of what lies beyond, both are right.
     """
-    pure = np.zeros(valid.shape, np.bool_)
-    for colour in colours:
-        value = _extreme(pixels.dtype, colour)
-        pure |= np.logical_and.reduce([plane == value for plane in pixels])
+    pure = pure_pixels(shown.pixels, colours)
     if not pure.any():
         return pure, pure
-    rim = _grown(_opened(pure | ~valid), 3) if widen else _opened(pure | ~valid)
-    return (_grown(pure, 3) if widen else pure), rim
-
-
-def _extreme(dtype: np.dtype[Any], colour: str) -> float:
-    if dtype.kind == "f":
-        return 1.0 if colour == "white" else 0.0
-    limits = np.iinfo(dtype)
-    return limits.max if colour == "white" else limits.min
+    rim = _opened(pure | ~shown.valid)
+    return (_grown(pure, 3), rim | _grown(rim & pure, 3)) if widen else (pure, rim)
 
 
 def _opened(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -25,6 +25,7 @@ FITTING = 0.85  # of the side of a square that is the share asked for: so large 
 SMALLEST = 0.25  # of a window's side: smaller blocks show nothing
 LOOKS = 512  # pixels a side of a block that are looked at, to choose among blocks
 FEWEST = 5  # small scenes whose blocks are chosen together
+GAP = 0.1  # of a window's side, around blocks, where nothing else is asked for
 FAR_OFF = 1.5  # times the share that was asked for: the user is told
 
 
@@ -43,6 +44,11 @@ class Cutting:
     options: DataOptions
     crop_m: float
     seed: int
+
+    @property
+    def gap_m(self) -> float:
+        """Metres around blocks that are used for nothing."""
+        return GAP * self.crop_m if self.options.gap_m is None else self.options.gap_m
 
 
 def keep_blocks(grounds: Sequence[Ground], cutting: Cutting) -> Kept:
@@ -122,7 +128,7 @@ def _keep(grounds: Sequence[Ground], kept: Kept, cuts: dict[int, list[Rectangle]
     """Choose among the blocks of some scenes, and note what is kept."""
     options, known = cutting.options, [(grounds[j], at) for j, some in kept.blocks.items() for at in some]
     every = [(i, at) for i, rectangles in cuts.items() for at in rectangles]
-    masks = {i: mask_of(outlines(grounds[i], known, options.gap_m)) for i in cuts}
+    masks = {i: mask_of(outlines(grounds[i], known, cutting.gap_m)) for i in cuts}
     candidates = Candidates.joined([_look(grounds[i], at, masks[i]) for i, at in every])
     left, total = candidates.known, sum(grounds[i].known_m2 for i in cuts)
     wanted = options.validation - max(0.0, 1 - left.sum() / total)

@@ -19,7 +19,7 @@ from geoseg.io.scene import Scene
 if TYPE_CHECKING:
     from geoseg.io.labels.labels import Labels
 
-VERSION = 1  # of what is written
+VERSION = 2  # of what is written
 _LENGTH = 16  # hexadecimal digits
 
 
@@ -58,6 +58,9 @@ def _of_labels(labels: Labels) -> Iterable[bytes]:
     yield json.dumps([labels.facts, _stamp(str(path)) if path else None], sort_keys=True, default=str).encode()
     yield labels.classes.model_dump_json().encode()
     yield np.ascontiguousarray(labels.class_ids).tobytes()
+    if labels.raster is not None:
+        values, ids = labels.raster.values.tolist(), labels.raster.ids.tolist()
+        yield json.dumps([labels.raster.bidx, values, ids]).encode()
     yield from _shapes(labels.polygons)
     for region in (labels.area, labels.ignored):
         yield from (b"none",) if region is None else _region(region)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,8 +57,13 @@ def seen_from(ground: Ground, other: Ground, outline: shapely.Polygon) -> list[s
 def comparable(first: Ground, second: Ground) -> bool:
     """Whether both have coordinates of one world: a CRS each, none each, or the same file."""
     if not (first.placed and second.placed):
-        return bool(set(first.paths) & set(second.paths))
+        return bool(_files(first) & _files(second))
     return (first.grid.crs is None) == (second.grid.crs is None)
+
+
+def _files(ground: Ground) -> set[str]:
+    """The files of a ground, each under one name however it was written."""
+    return {path if "://" in path else os.path.realpath(path) for path in ground.paths}
 
 
 def shared_m2(first: Ground, second: Ground) -> float:

@@ -93,8 +93,11 @@ def _seen(ground: Ground, hidden: RegionMask) -> NDArray[np.bool_]:
     if not (ground.folder / f"{name}.npy").is_file():
         staged = ground.folder / f"{STAGED}{name}-{secrets.token_hex(4)}"
         with writing(ground.folder / name):
-            _write_seen(ground, hidden, staged)
-            staged.replace(ground.folder / f"{name}.npy")
+            try:
+                _write_seen(ground, hidden, staged)
+                staged.replace(ground.folder / f"{name}.npy")
+            finally:
+                staged.unlink(missing_ok=True)
     return mapped(ground.folder, name)
 
 

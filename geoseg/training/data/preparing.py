@@ -18,10 +18,11 @@ from geoseg.core.classes import NODATA
 from geoseg.core.tiling import Span
 from geoseg.core.values import Stretch
 from geoseg.errors import LabelError, ResolutionError
+from geoseg.evaluation.strips import with_halo
 from geoseg.io.grid import crop, model_grid
 from geoseg.io.outputs import writing
 from geoseg.io.scene import Scene
-from geoseg.training.data.blank import blank_pixels
+from geoseg.training.data.blank import REACH, Imagery, blank_pixels
 from geoseg.training.data.ground import UPSAMPLED, Ground, Known, Role, Values, known_part
 from geoseg.training.data.identity import digest_of
 from geoseg.training.data.store import ArrayFile, Layout, filling, mapped, staged_path
@@ -40,14 +41,13 @@ class Asked:
     """What a run wants of its scenes.
 
     `resolutions` are the metres per pixel between which windows of `crop_size` pixels are drawn. Arrays are kept in
-    `folder`. `stretch` is the job's, where it has one.
+    `folder`.
     """
 
     card: ModelCard
     resolutions: tuple[float, float]
     crop_size: int
     folder: Path
-    stretch: Stretch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,15 @@ class _Source:
     resampled: bool
 
 
-def prepare(scene: Scene, labels: Labels | None, asked: Asked, role: Role | None = None) -> Ground:
+def prepare(
+    scene: Scene, labels: Labels | None, asked: Asked, role: Role | None = None, stretch: Stretch | None = None
+) -> Ground:
     """The scene's bands that the card names, and its labels, as arrays in the run's folder; without `labels` unknown.
 
     The grid is the scene's own, or a coarser one where the scene is finer than anything that is drawn. Only the
     labelled part is kept, and a window's width around it. Arrays that stand there already are used again: their name
-    follows from the files, the labels and the settings. Raises ResolutionError for an unknown or much too coarse
+    follows from the files, the labels and the settings. Values are stored as the file has them; `stretch` says how
+    windows show them, in place of the card's value range. Raises ResolutionError for an unknown or much too coarse
     resolution, BandError, LabelError for classes that the card does not know, ResourceError for a full disk, ReadError.
     """
     role = role or Role()
@@ -83,7 +86,7 @@ def prepare(scene: Scene, labels: Labels | None, asked: Asked, role: Role | None
             known = _decode(source, files, folder)
             with writing(folder):
                 staged_path(folder, _FACTS).write_text(json.dumps(_plain(known)))
-    return _opened(source, resolution, folder, Values.of(asked.card, asked.stretch))
+    return _opened(source, resolution, folder, Values.of(asked.card, stretch))
 
 
 def stored_grid(scene: Scene, resolutions: tuple[float, float]) -> tuple[GeoBox, float]:
@@ -140,18 +143,20 @@ def _decode(source: _Source, files: dict[str, ArrayFile], folder: Path) -> Known
     step = min(max(ROWS[0], STRIP // width), ROWS[1])
     spans = [Span(start, min(start + step, height)) for start in range(0, height, step)]
     tally = _Tally(height, width, 0 if source.labels is None else source.labels.object_count)
-    for rows in source.scene.reader(source.bidx, source.grid).rows(spans, x):
-        valid = np.ones(rows.pixels.shape[1:], np.bool_) if rows.valid is None else rows.valid
-        pure, missing = blank_pixels(rows.pixels, valid, source.role.blank, widen=source.resampled)
-        valid = valid & ~missing
-        classes, objects = _truth(source, rows.y, x)
-        classes = np.where(valid & ~pure, classes, NODATA).astype(np.uint8)
+    read = map(Imagery.of, source.scene.reader(source.bidx, source.grid).rows(spans, x))
+    for held, y in with_halo(read, REACH if source.role.blank else 0, height):
+        here = slice(y.start - held.y.start, y.stop - held.y.start)
+        pure, missing = blank_pixels(held, source.role.blank, widen=source.resampled)
+        valid = (held.valid & ~missing)[here]
+        classes, objects = _truth(source, y, x)
+        classes = np.where(valid & ~pure[here], classes, NODATA).astype(np.uint8)
         objects = np.where(classes == NODATA, 0, objects).astype(np.int32)
-        tally.add(rows.y, classes, objects)
-        strips = {"images": np.where(valid, rows.pixels, 0), "valid": valid, "classes": classes, "objects": objects}
+        tally.add(y, classes, objects)
+        images = np.where(valid, held.pixels[:, here], 0)
+        strips = {"images": images, "valid": valid, "classes": classes, "objects": objects}
         with writing(folder):
             for name, values in strips.items():
-                files[name].write(rows.y.start, values)
+                files[name].write(y.start, values)
     return tally.known()
 
 

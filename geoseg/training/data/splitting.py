@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -11,10 +11,11 @@ from geoseg.errors import SpecError
 from geoseg.io.region import RegionMask
 from geoseg.training.data.blocks import Cutting, keep_blocks, mask_of
 from geoseg.training.data.ground import Ground
-from geoseg.training.data.places import Rectangle, outlines, shared_m2
+from geoseg.training.data.places import Rectangle, comparable, outlines, shared_m2
 from geoseg.training.data.plot import Plot, make_plot
 from geoseg.training.options import DataOptions
 
+SHOWN = 3  # names in a message
 TOUCHING = 2.0  # pixels along a scene's side: so much may scenes share that are neighbours
 
 
@@ -22,7 +23,9 @@ TOUCHING = 2.0  # pixels along a scene's side: so much may scenes share that are
 class Split:
     """The scenes of a run, and what training may see of each, in the order given.
 
-    `facts` say for each scene, as JSON-able values, what was kept and how much of it; `warnings` is for the user.
+    `facts` say for each scene, as JSON-able values, what was kept and how much of it; `blocks` are rows and columns
+    (first row, row after the last, the same of columns) of its arrays, which hold the labelled part alone. `warnings`
+    is for the user.
     """
 
     plots: tuple[Plot, ...]
@@ -53,13 +56,14 @@ def split(grounds: Sequence[Ground], options: DataOptions, crop_m: float, seed: 
     share ground, for scenes too small to be split, and where nothing is left to train on.
     """
     _refuse_shared(grounds)
-    kept = keep_blocks(grounds, Cutting(options, crop_m, seed))
+    cutting = Cutting(options, crop_m, seed)
+    kept = keep_blocks(grounds, cutting)
     everywhere = [(grounds[i], at) for i, rectangles in kept.blocks.items() for at in rectangles]
     plots = tuple(
-        make_plot(i, ground, tuple(kept.blocks.get(i, ())), _hidden(ground, everywhere, options.gap_m))
+        make_plot(i, ground, tuple(kept.blocks.get(i, ())), _hidden(ground, everywhere, cutting.gap_m))
         for i, ground in enumerate(grounds)
     )
-    result = Split(plots, tuple(_facts(plot) for plot in plots), tuple(kept.warnings))
+    result = Split(plots, tuple(_facts(plot) for plot in plots), (*kept.warnings, *_unplaced(grounds, kept.blocks)))
     if not any(plot.known_pixels for plot in result.training):
         names = ", ".join(ground.name for ground in grounds if ground.labelled)
         raise SpecError(
@@ -79,6 +83,25 @@ def _refuse_shared(grounds: Sequence[Ground]) -> None:
                 f"{first.name} is for training and {second.name} for validation, and they share {shared:,.0f} m2 of "
                 "labelled ground: figures would be too good; leave one out, or declare both with use = 'split'"
             )
+
+
+def _unplaced(grounds: Sequence[Ground], blocks: Iterable[int]) -> Iterator[str]:
+    """What to tell of scenes that may show validation's ground, which nobody can know: one has coordinates, one not."""
+    checked = [grounds[i] for i in blocks]
+    learning = [g for g in grounds if not (g.labelled and g.role.use == "validation")]
+    lost = [g for g in learning if any(_kind(g) != _kind(other) and not comparable(g, other) for other in checked)]
+    if lost:
+        names = ", ".join(g.name for g in lost[:SHOWN]) + (f" and {len(lost) - SHOWN} more" if lost[SHOWN:] else "")
+        yield (
+            f"{names}: whether they show ground that is kept for validation, nobody can tell, since of them and the "
+            "scenes of that ground some have a CRS and some have none; make sure that they do not, or give all of them "
+            "a CRS (gdal_edit.py -a_srs)"
+        )
+
+
+def _kind(ground: Ground) -> tuple[bool, bool]:
+    """What coordinates a scene has: those of a CRS, others, or none."""
+    return ground.placed, ground.grid.crs is None
 
 
 def _seam(first: Ground, second: Ground) -> float:

@@ -14,6 +14,7 @@ from odc.geo.geobox import GeoBox
 
 from geoseg.core.classes import ClassSet
 from geoseg.core.tiling import Span
+from geoseg.core.values import Stretch
 from geoseg.io.region import RegionMask
 from geoseg.io.scene import SceneSource, open_scene
 from geoseg.training.data import Asked, Ground, Role, prepare
@@ -36,6 +37,7 @@ class Painted:
     classes: ClassSet
     area: RegionMask | None = None
     ignored: RegionMask | None = None
+    raster: None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -92,6 +94,7 @@ def make_ground(
     role: Role | None = None,
     labelled: bool = True,
     asked: Asked | None = None,
+    stretch: Stretch | None = None,
     crs: Any = "EPSG:32633",
     **raster: Any,
 ) -> Ground:
@@ -103,4 +106,4 @@ def make_ground(
     scene = open_scene(SceneSource(paths=(str(path),), resolution=None if crs else 1.0))
     found, objects = squares(shape) if classes is None else (classes, np.zeros(shape, np.int32))
     labels = Painted(scene.grid, found, objects, toy_classes(3)) if labelled else None
-    return prepare(scene, labels, asked or asked_for(folder), role)
+    return prepare(scene, labels, asked or asked_for(folder), role, stretch)

@@ -13,8 +13,10 @@ import pytest
 import shapely
 from affine import Affine
 
+from geoseg.core.tiling import Span
 from geoseg.core.values import Stretch
 from geoseg.errors import LabelError, ReadError, ResolutionError, ResourceError
+from geoseg.io.labels import LabelSource, read_labels
 from geoseg.io.region import RegionMask
 from geoseg.io.scene import Scene, open_scene
 from geoseg.training.data import Role, prepare, preparing
@@ -106,6 +108,40 @@ def test_strips_of_any_height_make_the_same_arrays(tmp_path: Path, monkeypatch: 
     assert whole.known == strips.known
 
 
+@pytest.mark.parametrize("pixel", [1.0, 0.3])
+@pytest.mark.parametrize("rows", [1, 6])
+def test_holes_do_not_depend_on_where_strips_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, pixel: float
+) -> None:
+    rng = np.random.default_rng(2)
+    data = np.full((3, 130, 90), 90, np.uint8)
+    for y, x, height, width in rng.integers((0, 0, 2, 2), (120, 80, 24, 24), (30, 4)).tolist():
+        data[:, y : y + height, x : x + width] = 255  # roofs too thin for a hole, and holes
+    scene = {"shape": (130, 90), "data": data, "pixel": pixel, "role": Role(blank=("white",))}
+    whole = make_ground(tmp_path, **scene)
+    assert 0.1 < whole.valid.mean() < (whole.classes != 255).mean() + 0.2 < 1
+    monkeypatch.setattr(preparing, "ROWS", (rows, rows))
+    strips = make_ground(tmp_path, asked=asked_for(tmp_path / "strips"), **scene)
+    for name in ("images", "valid", "classes"):
+        assert np.array_equal(getattr(whole, name), getattr(strips, name))
+
+
+def test_what_values_mean_and_which_band_holds_them_tells_arrays_apart(tmp_path: Path) -> None:
+    scene = open_scene(make_raster(tmp_path / "scene.tif", shape=(64, 64)))
+    values = np.kron(np.array([[1, 2], [0, 1]]), np.ones((32, 32))).astype(np.uint8)
+    path = str(make_raster(tmp_path / "labels.tif", data=np.stack([values, values[::-1, ::-1]])))
+    means = {"1": "class-1", "2": "class-2"}, {"1": "class-2", "2": "class-1"}
+    for source in (
+        LabelSource(path, values=means[0]),
+        LabelSource(path, values=means[1]),
+        LabelSource(path, values=means[0], bidx=2),
+    ):
+        labels = read_labels(source, scene, toy_classes(3))
+        ground = prepare(scene, labels, asked_for(tmp_path))
+        assert np.array_equal(ground.classes, labels.window(scene.grid, Span(0, 64), Span(0, 64)).class_ids)
+    assert len(arrays(tmp_path / "run")) == 3
+
+
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     class Broken(Painted):
         def window(self, grid: Any, y: Any, x: Any) -> Any:
@@ -193,7 +229,7 @@ def test_values_become_shares_of_the_range_or_of_the_stretch(tmp_path: Path) -> 
     plain.values.apply(shown)
     assert shown[0, 0] == pytest.approx([0, 0.2, 1])
     stretch = Stretch((51.0,) * 3, (102.0,) * 3, "test")
-    stretched = make_ground(tmp_path, asked=asked_for(tmp_path, stretch=stretch))
+    stretched = make_ground(tmp_path, stretch=stretch)
     assert stretched.folder == plain.folder
     shown = pixels.copy()
     stretched.values.apply(shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from affine import Affine
 from pyproj import Transformer
 
-from geoseg.errors import SpecError
+from geoseg.errors import SpecError, WriteError
 from geoseg.training.data import Ground, Regular, Role, Sampler, Split, split, validation_windows
 from geoseg.training.data.places import shared_m2
+from geoseg.training.data.store import ArrayFile
 from geoseg.training.options import DataOptions
 from tests.factory import ORIGIN
 from tests.toy import toy_card
@@ -78,6 +80,14 @@ def test_no_window_shows_a_block(tmp_path: Path, gap: float) -> None:
     wider = inside_blocks(result, plot.ground, gap + 2)
     assert plot.seen[~wider].all()
     check_secrets(with_secrets(result, gap))
+
+
+def test_a_tenth_of_a_window_around_blocks_is_used_for_nothing(tmp_path: Path) -> None:
+    plot = split([make_ground(tmp_path)], options(), 40, 0).plots[0]
+    wide = split([plot.ground], options(gap_m=4.0), 40, 0).plots[0]
+    assert plot.blocks == wide.blocks
+    assert np.array_equal(plot.seen, wide.seen)
+    assert np.count_nonzero(~plot.seen) > plot.validation_pixels
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32634", "EPSG:4326", "EPSG:3857"])
@@ -171,6 +181,38 @@ def test_files_without_a_place_share_ground_only_with_themselves(tmp_path: Path)
     same = dataclasses.replace(first, role=Role("validation"))
     with pytest.raises(SpecError, match=r"share 4,096 m2"):
         split([first, same], options(), 32, 0)
+    folder, name = os.path.split(first.paths[0])
+    written = dataclasses.replace(same, paths=(f"{folder}/./{name}",))
+    with pytest.raises(SpecError, match=r"share 4,096 m2"):
+        split([first, written], options(), 32, 0)
+    (tmp_path / "linked.tif").symlink_to(first.paths[0])
+    with pytest.raises(SpecError, match=r"share 4,096 m2"):
+        split([first, dataclasses.replace(same, paths=(str(tmp_path / "linked.tif"),))], options(), 32, 0)
+
+
+def test_the_user_is_told_of_scenes_whose_ground_cannot_be_compared(tmp_path: Path) -> None:
+    nowhere = {"crs": None, "transform": Affine.identity(), "shape": (64, 64)}
+    lost = [make_ground(tmp_path, f"lost{i}", role=Role("train"), **nowhere) for i in range(5)]
+    placed = make_ground(tmp_path)
+    (told,) = split([*lost, placed], options(), 32, 0).warnings
+    assert told.startswith("lost0.tif, lost1.tif, lost2.tif and 2 more: whether they show ground that is kept")
+    assert not split(lost, options(validation=0.0), 32, 0).warnings
+    checked = make_ground(tmp_path, "check", role=Role("validation"), **nowhere)
+    assert not split([*lost, checked], options(), 32, 0).warnings
+    assert split([dataclasses.replace(placed, role=Role("train")), checked], options(), 32, 0).warnings
+
+
+def test_what_is_seen_leaves_no_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ground = make_ground(tmp_path)
+    before = sorted(ground.folder.iterdir())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ArrayFile, "write", full)
+    with pytest.raises(WriteError, match="No space left"):
+        split([ground], options(), 32, 0)
+    assert sorted(ground.folder.iterdir()) == before
 
 
 def test_a_scene_too_small_to_be_split_is_refused_with_a_remedy(tmp_path: Path) -> None:
