@@ -32,10 +32,15 @@ def split_scenes(scenes: list[dict[str, Any]], pattern: str) -> tuple[list[dict[
 
 def trained(values: dict[str, Any], kept: list[dict[str, Any]], model: Path, minutes: float) -> Path:
     """The model that was trained on the scenes kept, now or before."""
-    if not model.exists():
-        loop = {**values.get("loop", {}), "minutes": minutes}
-        output = {"model": str(model), "resume": model.with_suffix(".run").exists()}
-        run_train(plan_train(job_of(TrainJob, {**values, "scenes": kept, "loop": loop, "output": output})))
+    loop = {**values.get("loop", {}), "minutes": minutes}
+    output = {"model": str(model), "resume": model.with_suffix(".run").exists()}
+    job = job_of(TrainJob, {**values, "scenes": kept, "loop": loop, "output": output})
+    made = model.with_suffix(".json")  # what the model was made by: a changed recipe makes another one
+    if model.exists() and made.exists() and made.read_text() == job.model_dump_json(exclude={"output": {"resume"}}):
+        return model
+    model.unlink(missing_ok=True)
+    run_train(plan_train(job))
+    made.write_text(job.model_dump_json(exclude={"output": {"resume"}}))
     return model
 
 
@@ -45,9 +50,9 @@ def measured(model: Path, scenes: list[dict[str, Any]], place: str) -> list[dict
     evaluation = run_evaluate(plan_evaluate(job)).summary["evaluation"]
     found = []
     for scene in evaluation["scenes"]:
-        for one in scene["scores"]["classes"][1:]:
+        for one in scene["scores"]["classes"]:
             for what, key in (("pixels", "iou"), ("objects", "f1")):
-                if one[what]:
+                if one["id"] != evaluation["classes"]["background"] and one[what]:
                     name = f"{one['name']}: {what[:-1]} {key}, {place} left out of training"
                     value = round(one[what][key]["value"], 4)
                     found.append({"name": name, "value": value, "data": scene["scores"]["name"]})
@@ -73,8 +78,9 @@ def main() -> None:
             continue
         kept, out = split_scenes(values["scenes"], pattern)
         model = trained(values, kept, asked.work / f"without-{place.lower()}.safetensors", asked.minutes)
-        figures += measured(model, out, place)
-        for entry in figures[-2 * len(out) :]:
+        found = measured(model, out, place)
+        figures += found
+        for entry in found:
             print(f"{entry['data']:28} {entry['name']:60} {entry['value']:.4f}", flush=True)
     if asked.json:
         asked.json.write_text(json.dumps(figures, indent=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from geoseg.evaluation.rasters import on_grid_of
 from geoseg.evaluation.report import Exhibit, exhibits, write_report
 from geoseg.evaluation.summary import figures
 from geoseg.io.labels import Labels
-from geoseg.io.outputs import Staging, check_outputs
+from geoseg.io.outputs import Staging, check_outputs, writing
 from geoseg.io.region import RegionMask, read_region
 from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.jobs.fitting import grid_for
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from geoseg.models import LoadedModel
 
 VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".gml", ".kml", ".sqlite")
-EXHIBITS = 6  # best tiles and worst tiles, of all scenes together
+EXHIBITS = 8  # best and worst places, of all scenes together, and two of each scene at least
+PICTURED = 20  # scenes that are shown, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def run_evaluate(plan: EvaluatePlan, progress: Progress | None = None) -> Result
         told.stage("writing")
         for kind, path in plan.outputs.items():
             if kind == "figures":
-                staging.path(path).write_text(evaluation.model_dump_json(indent=1), encoding="utf-8")
+                with writing(path):
+                    staging.path(path).write_text(evaluation.model_dump_json(indent=1), encoding="utf-8")
             else:
                 write_report(staging.path(path), evaluation, exhibits, named=path)
         staging.commit()
@@ -151,11 +153,11 @@ def _evaluation(plan: EvaluatePlan, counted: Sequence[SceneCounts]) -> Evaluatio
         geoseg=geoseg.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=without_secrets(plan.job.command) if plan.job.command else None,
-        subject=plan.reference or ", ".join(plan.job.predictions),
+        subject=without_secrets(plan.reference or ", ".join(plan.job.predictions)),
         card=plan.card,
         classes=classes,
         total=total,
-        scenes=scenes,
+        scenes=tuple(scene.model_copy(update={"facts": _public(scene.facts)}) for scene in scenes),
         calibration=calibration,
         settings=_settings(plan),
         warnings=tuple(_warnings(plan)),
@@ -283,9 +285,21 @@ def _warnings(plan: EvaluatePlan) -> Iterator[str]:
     if plan.card is None:
         return
     for subject in plan.subjects:
+        name = subject.scene.name
+        if subject.aoi is not None:  # ground that was kept from training
+            continue
         for text in plan.card.training_data:
-            if Path(subject.scene.paths[0] if subject.scene.paths else "").stem and subject.scene.name in text:
-                yield f"{subject.scene.name} is among what the model was trained on ({text}): its figures flatter"
+            if text == name or text.startswith(f"{name},"):
+                yield f"{name} is among what the model was trained on ({text}): its figures flatter"
+
+
+def _public(facts: Any) -> Any:
+    """Facts without what must not leave the machine in URLs."""
+    if isinstance(facts, str):
+        return without_secrets(facts)
+    if isinstance(facts, Mapping):
+        return {name: _public(value) for name, value in facts.items()}
+    return [_public(value) for value in facts] if isinstance(facts, list | tuple) else facts
 
 
 def _facts(subject: Subject) -> dict[str, Any]:
@@ -295,14 +309,18 @@ def _facts(subject: Subject) -> dict[str, Any]:
         "shape": list(scene.grid.shape),
         "crs": str(scene.grid.crs) if scene.grid.crs else None,
         "resolution_m": scene.resolution,
-        "labels": subject.labels.facts,
+        "labels": _public(subject.labels.facts),
     }
 
 
 def _exhibits(plan: EvaluatePlan, scenes: Sequence[SceneFigures], found: Sequence[Found]) -> Iterator[Exhibit]:
-    each = max(2, EXHIBITS // len(scenes))
-    for subject, one, told in zip(plan.subjects, found, scenes, strict=True):
-        yield from exhibits(subject.scene, subject.labels, one, told, each)
+    """Pictures of the scenes with the lowest accuracy, and of each its worst and best places."""
+    order = sorted(range(len(scenes)), key=lambda i: scenes[i].scores.pixel_accuracy.value or 0.0)
+    shown = set(order[:PICTURED])
+    each = max(2, EXHIBITS // len(shown))
+    for number in sorted(shown):
+        subject = plan.subjects[number]
+        yield from exhibits(subject.scene, subject.labels, found[number], scenes[number], each)
 
 
 @contextmanager

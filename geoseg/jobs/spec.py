@@ -14,6 +14,7 @@ from geoseg.jobs.parts import (
     InferenceSpec,
     LabelledSpec,
     MaskSpec,
+    NotNegative,
     OutputSpec,
     Part,
     PostprocessSpec,
@@ -88,12 +89,11 @@ class EvaluateJob(_Job):
     task: str | None = None
     model: str | None = None
     predictions: tuple[str, ...] = ()
-    mask: MaskSpec | None = None
     region: RegionSpec = RegionSpec()
     inference: InferenceSpec = InferenceSpec()
     stretch: StretchSpec = StretchSpec()
     postprocess: PostprocessSpec = PostprocessSpec()
-    min_area_m2: Annotated[float, Field(ge=0)] = 0.0
+    min_area_m2: NotNegative = 0.0
     resamples: Annotated[int, Field(ge=0, le=100_000)] = 1000
     output: ReportSpec = ReportSpec()
 

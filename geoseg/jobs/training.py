@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import geoseg
 from geoseg.core.card import ModelCard
+from geoseg.core.classes import ClassSet
 from geoseg.core.protocols import Progress, Silent
+from geoseg.core.values import Stretch
 from geoseg.errors import OutputError, SpecError
 from geoseg.io.labels import Labels
-from geoseg.io.outputs import Staging, check_outputs
+from geoseg.io.outputs import Staging, check_outputs, writing
 from geoseg.io.scene import Scene, SceneSource, open_scene
 from geoseg.io.sources import source_files
+from geoseg.jobs.finishing import Trained, written
 from geoseg.jobs.labelled import read_all, read_files
+from geoseg.jobs.parts import StretchSpec, TrainOutputSpec
 from geoseg.jobs.redact import without_secrets
 from geoseg.jobs.result import Result
 from geoseg.jobs.spec import TrainJob
 from geoseg.jobs.told import Told
+from geoseg.jobs.values import stretch_for
 from geoseg.training.batch import Batch
 from geoseg.training.data import (
     Asked,
@@ -42,13 +47,12 @@ from geoseg.training.drafting import draft
 from geoseg.training.options import Training
 
 if TYPE_CHECKING:
-    from geoseg.evaluation.figures import Evaluation
     from geoseg.models import LoadedModel
     from geoseg.training.fitting import Fitted
 
 RUN = ".run"  # the folder of a run is called like its model, with this ending
 GROUND = "ground"  # in it: scenes and labels as arrays
-REPORT = "report.html"
+RECORD = "job.json"  # in it: the job, by which a folder is known to be a run's
 LOOKED_AT = 96  # windows of a validation, at most
 
 
@@ -120,7 +124,7 @@ def plan_train(job: TrainJob) -> TrainPlan:
         [*read, *source_files(adaptation), *([job.model.base] if job.model.base else [])],
     )
     folder = Path(output.run) if output.run else Path(output.model).with_suffix(RUN)
-    _check_run(folder, outputs["model"])
+    _check_run(folder, output)
     scenes = [open_scene(SceneSource(**dict(one.scene))) for one in job.scenes]
     base = _base(job)
     known = base.card.classes if base and job.model.classes is None else _given(job)
@@ -130,7 +134,9 @@ def plan_train(job: TrainJob) -> TrainPlan:
     others = [open_scene(path) for path in adaptation]
     for scene in (*scenes, *others):
         scene.bidx_for(card.bands)
-    return TrainPlan(job, options, tuple(scenes), tuple(labels), tuple(others), card, base, outputs, folder)
+    plan = TrainPlan(job, options, tuple(scenes), tuple(labels), tuple(others), card, base, outputs, folder)
+    _check_early(plan)
+    return plan
 
 
 def run_train(plan: TrainPlan, progress: Progress | None = None) -> Result:
@@ -142,10 +148,16 @@ def run_train(plan: TrainPlan, progress: Progress | None = None) -> Result:
     started = time.monotonic()
     told.progress.plan(plan.describe())
     told.stage("preparing")
+    _begin(plan)
     parts = _split(plan, told)
+    if "report" in plan.outputs and not parts.validation:
+        raise SpecError(
+            f"{plan.outputs['report']}: found no ground that is kept for validation; a report needs some: leave the "
+            "report out, or raise data.validation"
+        )
     fitted, origin = _fit(plan, parts, told)
     with Staging(plan.outputs.values(), plan.job.output.overwrite) as staging:
-        card, evaluation = _written(plan, parts, fitted, origin, staging, told)
+        card, evaluation = written(plan, parts, Trained(fitted, origin), staging, told)
         staging.commit()
     shutil.rmtree(plan.folder / GROUND, ignore_errors=True)
     summary = {
@@ -189,9 +201,49 @@ class Kept:
         return validation_windows(self.plots, self.regular)
 
 
-def _check_run(folder: Path, model: Path) -> None:
+def _check_run(folder: Path, output: TrainOutputSpec) -> None:
+    """Raise OutputError for a folder that is something else, and for a run that nobody asked to go on with."""
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: found a file; expected a folder for the run of {model}; name another (--run)")
+        raise OutputError(
+            f"{folder}: found a file; expected a folder for the run of {output.model}; name another (--run)"
+        )
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / RECORD).exists():
+        raise OutputError(
+            f"{folder}: found files that are not a run's; expected an empty folder, or one to be made; "
+            "name another (--run)"
+        )
+    if not (output.resume or output.overwrite):
+        raise OutputError(
+            f"{folder}: holds a run already; expected an empty folder: pass --resume to go on with it, --overwrite to "
+            "start anew, or name another folder with --run"
+        )
+
+
+def _begin(plan: TrainPlan) -> None:
+    """Make the run's folder and say in it whose it is."""
+    try:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{plan.folder}: cannot be made ({error.strerror}); choose another folder (--run)") from error
+    with writing(plan.folder / RECORD):
+        text = without_secrets(plan.job.model_dump_json(indent=1, exclude_defaults=True))
+        (plan.folder / RECORD).write_text(text, encoding="utf-8")
+
+
+def _check_early(plan: TrainPlan) -> None:
+    """Raise now what training would raise once all scenes are decoded."""
+    from geoseg.inference.device import choose
+    from geoseg.models.network import skeleton_of
+    from geoseg.training.losses import class_weights, make_loss
+
+    options, card = plan.options, plan.card
+    choose(options.loop.device, options.loop.precision)
+    skeleton_of(card)
+    if card.kind == "semantic":
+        weights = class_weights(options.loss, card.classes, card.channel_ids, {})
+        make_loss(options.loss, card.classes, weights, card.activation)
 
 
 def _base(job: TrainJob) -> LoadedModel | None:
@@ -206,37 +258,50 @@ def _base(job: TrainJob) -> LoadedModel | None:
             f"{job.model.base}: found a model in the format {base.backend}, which cannot be trained; expected a bundle "
             "(.safetensors): import it with `geoseg models import`, or start from an architecture"
         )
-    asked = job.model.architecture
-    if asked is not None and asked != base.card.architecture:
-        raise SpecError(
-            f"model.architecture: found {asked!r} beside the base {base.card.name}, which is {base.card.architecture}; "
-            "leave one of them out"
-        )
+    card = base.card
+    own = {
+        "architecture": card.architecture,
+        "encoder": card.arguments.get("encoder"),
+        "encoder_weights": None,
+    }
+    for name, value in own.items():
+        asked = getattr(job.model, name)
+        if asked is not None and asked != value:
+            raise SpecError(
+                f"model.{name}: found {asked!r} beside the base {card.name}, whose {name} is {value or 'its own'}; "
+                "leave one of them out"
+            )
     return base
 
 
-def _given(job: TrainJob) -> Any:
+def _given(job: TrainJob) -> ClassSet | None:
     if job.model.classes is None:
         return None
-    from geoseg.core.classes import ClassSet
-
-    first = job.model.classes[0].id
-    return ClassSet(classes=job.model.classes, background=first)
+    try:
+        return ClassSet(classes=job.model.classes, background=job.model.classes[0].id)
+    except ValueError as error:
+        raise SpecError(f"model.classes: {' '.join(str(error).split())}") from error
 
 
 def _split(plan: TrainPlan, told: Told) -> Split:
     """Scenes and labels as arrays, and what training may see of them."""
     data = plan.options.data
     asked = Asked(plan.card, plan.resolutions, data.crop_size, plan.folder / GROUND)
-    plan.folder.mkdir(parents=True, exist_ok=True)
     grounds: list[Ground] = []
     for scene, labels, one in zip(plan.scenes, plan.labels, plan.job.scenes, strict=True):
-        grounds.append(prepare(scene, labels, asked, Role(one.use, one.weight, one.labels.blank)))
-    grounds += [prepare(scene, None, asked) for scene in plan.unlabelled]
+        grounds.append(
+            prepare(scene, labels, asked, Role(one.use, one.weight, one.labels.blank), _stretch(plan, scene))
+        )
+    grounds += [prepare(scene, None, asked, None, _stretch(plan, scene)) for scene in plan.unlabelled]
     parts = split(grounds, data, data.crop_size * plan.card.resolution, plan.options.loop.seed)
     for message in parts.warnings:
         told.warn(message)
     return parts
+
+
+def _stretch(plan: TrainPlan, scene: Scene) -> Stretch | None:
+    """How the scene's values are brought to the model's, as `predict` does it."""
+    return stretch_for(scene, scene.bidx_for(plan.card.bands), plan.card, StretchSpec())
 
 
 def _fit(plan: TrainPlan, parts: Split, told: Told) -> tuple[Fitted, str]:
@@ -246,6 +311,7 @@ def _fit(plan: TrainPlan, parts: Split, told: Told) -> tuple[Fitted, str]:
 
     options, output = plan.options, plan.job.output
     loop, data = options.loop, options.data
+    teacher = load_model(options.distillation.teacher) if options.distillation else None
     network, origin = start(plan.card, options.model, plan.base, loop.seed)
     told.note({"start": origin})
 
@@ -261,67 +327,18 @@ def _fit(plan: TrainPlan, parts: Split, told: Told) -> tuple[Fitted, str]:
         batches=sampled(parts.training, loop.seed),
         validation=Kept(parts.plots, regular) if parts.validation else None,
         unlabelled=sampled(parts.unlabelled, loop.seed + 1) if parts.unlabelled else None,
-        teacher=load_model(options.distillation.teacher) if options.distillation else None,
+        teacher=teacher,
         class_pixels=class_frequencies(parts.training, plan.card),
-        data={plot.ground.name: plot.ground.folder.name for plot in parts.plots},
+        data=_identity(parts, teacher),
         existing="resume" if output.resume else "replace" if output.overwrite else "refuse",
     )
     return fit(course, told), origin
 
 
-def _written(
-    plan: TrainPlan, parts: Split, fitted: Fitted, origin: str, staging: Staging, told: Told
-) -> tuple[ModelCard, Evaluation | None]:
-    """The card as it was written with the weights, and what validation found."""
-    from geoseg.evaluation.report import write_report
-    from geoseg.jobs.validating import validate
-    from geoseg.models import network_of, save_bundle
-
-    network = network_of(plan.card)
-    network.load_state_dict(dict(fitted.weights))
-    card = plan.card.model_copy(update=_record(plan, fitted, origin))
-    place = staging.path(plan.outputs["model"])
-    save_bundle(place, network, card)
-    if not parts.validation:
-        told.warn("nothing was kept for validation: how good the model is, nobody knows; see data.validation")
-        _no_report(plan)
-        return card, None
-    judged = validate(plan, parts, place, told)
-    card = card.model_copy(update={"metrics": judged.metrics(), **judged.threshold()})
-    save_bundle(place, network, card)
-    reports = [plan.folder / REPORT]
-    if "report" in plan.outputs:
-        reports.append(staging.path(plan.outputs["report"]))
-    for path in reports:
-        write_report(path, judged.evaluation.model_copy(update={"card": card}), judged.exhibits, fitted.history)
-    return card, judged.evaluation
-
-
-def _no_report(plan: TrainPlan) -> None:
-    if "report" in plan.outputs:
-        raise SpecError(
-            f"{plan.outputs['report']}: found no ground that is kept for validation; a report needs some: leave the "
-            "report out, or raise data.validation"
-        )
-
-
-def _record(plan: TrainPlan, fitted: Fitted, origin: str) -> dict[str, Any]:
-    """What the card says of the run: data, credit and source."""
-    about, base = plan.options.about, plan.base
-    own = tuple(
-        f"{scene.name}, labels {Path(one.labels.path).name}"
-        for scene, one in zip(plan.scenes, plan.job.scenes, strict=True)
-        if one.use != "validation"
-    )
-    data = about.training_data or (*(base.card.training_data if base else ()), *own)
-    loop = plan.options.loop
-    source = (
-        f"geoseg {geoseg.__version__}, {fitted.step} steps of {loop.batch_size * loop.accumulate} windows of "
-        f"{plan.options.data.crop_size} pixels; from {origin}"
-    )
-    command = f"; {without_secrets(plan.job.command)}" if plan.job.command else ""
-    return {"training_data": data, "source": source + command, "metrics": (), "threshold": _kept_threshold(plan)}
-
-
-def _kept_threshold(plan: TrainPlan) -> float | None:
-    return plan.base.card.threshold if plan.base is not None and plan.card.kind != "semantic" else None
+def _identity(parts: Split, teacher: LoadedModel | None) -> dict[str, str]:
+    """What the run learns from, by name: a checkpoint is gone on with only where all of it is the same."""
+    found = {
+        f"{plot.index}: {plot.ground.name}": f"{plot.ground.folder.name} {plot.ground.role} {plot.blocks}"
+        for plot in parts.plots
+    }
+    return found if teacher is None else {**found, "teacher": teacher.sha256}

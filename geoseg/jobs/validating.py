@@ -35,9 +35,11 @@ class Judged:
     evaluation: Evaluation
     exhibits: tuple[Exhibit, ...]
 
-    def metrics(self) -> tuple[Metric, ...]:
-        """The figures that the card keeps, for each class."""
-        where = "ground kept from training: " + ", ".join(scene.scores.name for scene in self.evaluation.scenes)
+    def metrics(self, keep: str = "best") -> tuple[Metric, ...]:
+        """The figures that the card keeps, for each class; `keep` says which weights were kept."""
+        chosen = ", which chose the weights" if keep == "best" else ""
+        names = ", ".join(scene.scores.name for scene in self.evaluation.scenes)
+        where = f"ground kept from training{chosen}: {names}"
         found = []
         for one in self.evaluation.total.classes:
             if one.id == self.evaluation.classes.background:

@@ -15,11 +15,15 @@ from geoseg.core.classes import NODATA, ClassInfo, ClassSet
 from geoseg.errors import BandError, ModelError, ResolutionError, SpecError
 from geoseg.io.scene import Scene
 from geoseg.models import architectures
+from geoseg.models.pretrained import card_facts
+from geoseg.training.data.ground import OWN_RANGE
 from geoseg.training.options import SeparatorOptions, Training
 
+IMAGENET = "imagenet"
+NONE = "none"  # of encoder weights: start from random ones
 ARCHITECTURE = "unet"  # where neither a base nor a name is given
-AROUND = (0.7, 1.4)  # times the model's resolution: windows are drawn between, where nothing else is said
 OVERVIEW = 1024  # pixels a side, from which the scenes' values are measured
+SAMPLED = 1_000_000  # pixels of all scenes together that percentiles are taken of
 TOP = 99.8  # percentile of the values that becomes the top of the value range, where no dtype says it
 SEPARATOR = "#ffd400"
 
@@ -90,6 +94,11 @@ def draft(
     known = architectures()
     kind = known[architecture].kind if architecture in known else "semantic"
     asked = wanted.separator or (separator_of(base) if base else SeparatorOptions())
+    if kind != "semantic" and wanted.separator is not None and asked.kind != "none":
+        raise SpecError(
+            f"separator {asked.kind!r}: found the {kind} architecture {architecture}, which tells objects apart "
+            "itself; leave the separator out"
+        )
     if kind != "semantic":
         asked = SeparatorOptions()
     values: dict[str, Any] = {
@@ -124,11 +133,6 @@ def bands_for(options: Training, base: ModelCard | None, scenes: Sequence[Scene]
             "say which ones the model eats (--band-names, or model.bands in the recipe)"
         )
     return tuple(str(name) for name in named)
-
-
-def window_resolutions(options: Training, card: ModelCard) -> tuple[float, float]:
-    """Metres per pixel between which windows are drawn."""
-    return options.data.resolutions or (AROUND[0] * card.resolution, AROUND[1] * card.resolution)
 
 
 def _arguments(options: Training, base: ModelCard | None, architecture: str) -> dict[str, Any]:
@@ -172,7 +176,7 @@ def _resolution(options: Training, base: ModelCard | None, scenes: Sequence[Scen
     elif base and base.resolution_range[0] <= target <= base.resolution_range[1]:
         low, high = base.resolution_range
     else:
-        near, far = options.data.resolutions or (AROUND[0] * target, AROUND[1] * target)
+        near, far = options.data.resolutions or (OWN_RANGE[0] * target, OWN_RANGE[1] * target)
         low, high = min(near, *found), max(far, target)
     return {"resolution": target, "resolution_range": (low, high)}
 
@@ -192,22 +196,42 @@ def _values(options: Training, base: ModelCard | None, bands: Sequence[str], sce
             "same bands: start from an architecture instead (model.architecture and model.encoder_weights)"
         )
     if len(given) < 3:
-        measured = survey(scenes, bands, given.get("value_range"))
-        given = {"value_range": measured.value_range, "mean": measured.mean, "std": measured.std} | given
+        given = (_encoders(options, bands, dtype) or _measured(scenes, bands, given.get("value_range"))) | given
     return {"dtype": dtype, **given}
+
+
+def _encoders(options: Training, bands: Sequence[str], dtype: str) -> dict[str, Any]:
+    """The value_range, mean and std of what the encoder's weights learned from; nothing where they eat other values."""
+    architecture = architectures().get(options.model.architecture or ARCHITECTURE)
+    reference = options.model.encoder_weights or (IMAGENET if architecture and architecture.takes_encoder else NONE)
+    if reference == NONE:
+        return {}
+    facts = card_facts(reference, bands)
+    return {key: facts[key] for key in ("value_range", "mean", "std")} if facts["dtype"] == dtype else {}
+
+
+def _measured(scenes: Sequence[Scene], bands: Sequence[str], value_range: tuple[float, float] | None) -> dict[str, Any]:
+    values = survey(scenes, bands, value_range)
+    return {"value_range": values.value_range, "mean": values.mean, "std": values.std}
 
 
 def survey(scenes: Sequence[Scene], bands: Sequence[str], value_range: tuple[float, float] | None = None) -> Values:
     """What the scenes' values are, measured on overviews: 0 to the dtype's top for bytes, else to a percentile."""
-    pixels = [_overview(scene, bands) for scene in scenes]
-    joined = np.concatenate(pixels, axis=1)
-    if joined.shape[1] == 0:
+    count, total, squares = 0, np.zeros(len(bands)), np.zeros(len(bands))
+    samples = []
+    for scene in scenes:
+        pixels = _overview(scene, bands)
+        count += pixels.shape[1]
+        total += pixels.sum(axis=1)
+        squares += np.square(pixels).sum(axis=1)
+        samples.append(pixels[:, :: max(1, pixels.shape[1] * len(scenes) // SAMPLED)])
+    if not count:
         raise SpecError(f"{scenes[0].name}: found no valid pixel in its overview; expected imagery; check --nodata")
-    low, high = value_range or _range(joined, scenes[0].dtype)
-    scaled = (joined - low) / (high - low)
-    mean = np.asarray(scaled.mean(axis=1), np.float64)
-    std = np.maximum(scaled.std(axis=1), 1e-3)
-    return Values((low, high), tuple(np.round(mean, 4).tolist()), tuple(np.round(std, 4).tolist()))
+    low, high = value_range or _range(np.concatenate(samples, axis=1), scenes[0].dtype)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0)) / (high - low)
+    scaled = (mean - low) / (high - low)
+    return Values((low, high), tuple(np.round(scaled, 4).tolist()), tuple(np.round(np.maximum(std, 1e-3), 4).tolist()))
 
 
 def _overview(scene: Scene, bands: Sequence[str]) -> NDArray[np.float64]:

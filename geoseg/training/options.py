@@ -44,7 +44,7 @@ class ModelOptions(_Options):
     encoder_weights: str | None = None
     accept_license: bool = False
     arguments: dict[str, Any] = Field(default_factory=dict)
-    classes: tuple[ClassInfo, ...] | None = None
+    classes: Annotated[tuple[ClassInfo, ...], Field(min_length=2)] | None = None
     separator: SeparatorOptions | None = None
     bands: tuple[str, ...] | None = None
     dtype: Literal["uint8", "uint16", "int16", "float32"] | None = None

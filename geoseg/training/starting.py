@@ -9,10 +9,8 @@ from geoseg.core.card import ModelCard
 from geoseg.models import LoadedModel, architectures, create_model, network_of
 from geoseg.models.network import without_memory
 from geoseg.models.pretrained import load_encoder
+from geoseg.training.drafting import IMAGENET, NONE
 from geoseg.training.options import ModelOptions
-
-IMAGENET = "imagenet"
-NONE = "none"
 
 
 def start(card: ModelCard, options: ModelOptions, base: LoadedModel | None, seed: int) -> tuple[nn.Module, str]:

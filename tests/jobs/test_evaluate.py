@@ -1,6 +1,7 @@
 """Evaluation as a job: models, polygons and rasters against labels, told as figures and as a page."""
 
 import json
+from dataclasses import replace
 
 import geopandas
 import numpy as np
@@ -9,6 +10,8 @@ import rasterio
 
 import geoseg
 from geoseg.errors import InputError, LabelError, SpecError
+from geoseg.jobs.evaluating import plan_evaluate
+from geoseg.jobs.spec import job_from
 from tests.jobs.towns import make_town
 from tests.toy import write_toy_bundle
 
@@ -106,6 +109,24 @@ def test_report_and_figures_are_written_complete_or_not_at_all(towns, model, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.gpkg", "f.json", "r.html"]
 
 
+def test_secrets_of_urls_stay_on_the_machine(towns, model):
+    plan = plan_evaluate(
+        job_from(
+            {
+                "kind": "evaluate",
+                "scenes": [{"scene": {"paths": [str(towns[0][0])]}, "labels": {"path": str(towns[0][1])}}],
+                "model": str(model),
+            }
+        )
+    )
+    (subject,) = plan.subjects
+    secret = replace(subject.labels, facts={**subject.labels.facts, "path": "https://me:pass@host/a.gpkg?sig=1"})
+    told = json.dumps(replace(plan, subjects=(replace(subject, labels=secret),)).describe())
+    assert "https://host/a.gpkg" in told
+    assert "pass" not in told
+    assert "sig" not in told
+
+
 def test_what_cannot_be_evaluated_is_refused(towns, model, tmp_path):
     with pytest.raises(InputError, match="2 files for 1 scenes"):
         geoseg.evaluate(towns[0][0], [towns[0][1]] * 2, model)
@@ -121,3 +142,5 @@ def test_a_scene_of_the_training_data_is_warned_of(towns, tmp_path):
     model = write_toy_bundle(tmp_path / "m.safetensors", kind="threshold", training_data=("near.tif, labels x",))
     found = geoseg.evaluate(*towns[0], model)
     assert any("near.tif" in text and "flatter" in text for text in found.warnings)
+    other = write_toy_bundle(tmp_path / "o.safetensors", kind="threshold", training_data=("very-near.tif, labels x",))
+    assert geoseg.evaluate(*towns[0], other).warnings == ()

@@ -78,6 +78,47 @@ def test_a_place_that_nobody_named_is_an_error_with_key_and_remedy():
         values_of('[[scenes]]\nscene = "a.tif"\nlabels = "${NOWHERE_AT_ALL}/a.shp"')
 
 
+def test_a_name_that_stands_in_no_path_is_an_error_with_its_remedy():
+    text = '[[scenes]]\nscene = "${DATA}/a.tif"\nlabels = "a.shp"'
+    with pytest.raises(SpecError, match=r"r\.toml: found no path with \$\{steps\}.*--set loop\.steps=100"):
+        values_of(text, DATA="x", steps="100")
+
+
+@pytest.mark.parametrize("name", ["t.safetensors", "t.onnx", "t.xml", "t.pt2", "item.json", "old/town"])
+def test_every_kind_of_model_is_a_path_from_the_recipe_s_folder(name):
+    text = f'[model]\nbase = "{name}"\n[distillation]\nteacher = "{name}"\n'
+    values = values_of(text)
+    assert values["model"]["base"] == os.path.normpath(f"recipes/{name}")
+    assert values["distillation"]["teacher"] == os.path.normpath(f"recipes/{name}")
+    assert values_of(f'kind = "evaluate"\nmodel = "{name}"')["model"] == os.path.normpath(f"recipes/{name}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "https://host/${GEOSEG_TEST_SECRET}.tif",
+        "zip+https://host/${GEOSEG_TEST_SECRET}.tif",
+        "/vsicurl/https://host/${GEOSEG_TEST_SECRET}.tif",
+        "${NOT_THERE:-https://host}/${GEOSEG_TEST_SECRET}.tif",
+        "../https://host/${GEOSEG_TEST_SECRET}.tif",
+        "<VRTDataset>https://host/${GEOSEG_TEST_SECRET}</VRTDataset>",
+    ],
+)
+def test_no_server_is_told_what_stands_in_the_environment(monkeypatch, path):
+    monkeypatch.setenv("GEOSEG_TEST_SECRET", "hidden")
+    text = f'[[scenes]]\nscene = "{path}"\nlabels = "a.shp"'
+    with pytest.raises(SpecError, match=r"scenes\.0\.scene.*GEOSEG_TEST_SECRET.*--set GEOSEG_TEST_SECRET=") as error:
+        values_of(text)
+    assert "hidden" not in str(error.value)
+    assert "meant" in values_of(text, GEOSEG_TEST_SECRET="meant")["scenes"][0]["scene"]["paths"][0]
+
+
+def test_no_hub_is_told_what_stands_in_the_environment(monkeypatch):
+    monkeypatch.setenv("GEOSEG_TEST_SECRET", "hidden")
+    with pytest.raises(SpecError, match=r"model\.base.*in an address"):
+        values_of('[model]\nbase = "hf:owner/${GEOSEG_TEST_SECRET}"')
+
+
 def test_only_paths_are_filled_from_the_environment(monkeypatch):
     monkeypatch.setenv("GEOSEG_TEST_SECRET", "hidden")
     assert (

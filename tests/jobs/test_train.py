@@ -9,7 +9,7 @@ import rasterio
 import torch
 
 import geoseg
-from geoseg.errors import LabelError, OutputError, SpecError, TrainingError
+from geoseg.errors import LabelError, OutputError, ResourceError, SpecError, TrainingError, UnknownNameError
 from geoseg.jobs.spec import job_from
 from geoseg.jobs.training import plan_train, run_train
 from geoseg.models import load_model
@@ -72,6 +72,32 @@ def test_the_run_leaves_its_log_pictures_and_report_and_no_arrays(trained):
     assert {path.name for path in run.iterdir()} >= {"log.csv", "report.html", "pictures", "checkpoint.pt"}
     assert not (run / "ground").exists()
     assert "roof" in (run / "report.html").read_text()
+
+
+def test_figures_are_those_of_the_threshold_that_is_shipped(trained):
+    card = load_model(trained.outputs["model"]).card
+    assert trained.summary["evaluation"]["calibration"]["used"] == pytest.approx(card.threshold)
+    assert not any("flatter" in text for text in trained.summary["evaluation"]["warnings"])
+
+
+def test_values_of_other_units_are_learnt_as_they_will_be_predicted(tmp_path):
+    image, labels = make_town(tmp_path, "town")
+    with rasterio.open(image) as scene:
+        profile, pixels, tags = scene.profile, scene.read().astype("uint16") * 40, scene.colorinterp
+    profile.update(dtype="uint16", photometric="rgb")
+    with rasterio.open(tmp_path / "deep.tif", "w", **profile) as deep:
+        deep.write(pixels)
+        deep.colorinterp = tags
+    base = geoseg.train(image, labels, tmp_path / "base.safetensors", options=options())
+    result = geoseg.train(
+        tmp_path / "deep.tif",
+        labels,
+        tmp_path / "deep.safetensors",
+        base=base.outputs["model"],
+        options={**options(steps=5, learning_rate=1e-6), "model": {}},
+    )
+    assert result.summary["evaluation"]["total"]["mean"]["iou"]["value"] > 0.95
+    assert result.summary["best"]["iou"] > 0.95
 
 
 def test_what_is_validated_was_not_trained_on(trained):
@@ -179,6 +205,62 @@ def test_plans_that_contradict_themselves_are_refused(town, tmp_path, change, er
         return
     with pytest.raises(error, match=says):
         plan_train(asked)
+
+
+def test_a_folder_that_is_no_run_is_left_alone(town, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "log.csv").write_text("mine")
+    with pytest.raises(OutputError, match="not a run's"):
+        geoseg.train(*town, tmp_path / "m.safetensors", options={**options(), "output": {"run": str(run)}})
+    more = {"run": str(run), "overwrite": True, "resume": True}
+    with pytest.raises(OutputError, match="not a run's"):
+        geoseg.train(*town, tmp_path / "m.safetensors", options={**options(), "output": more})
+    assert (run / "log.csv").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("change", [{"weight": 5.0}, {"use": "train"}])
+def test_a_run_does_not_go_on_with_other_data(town, tmp_path, change):
+    job = {
+        "kind": "train",
+        **options(steps=2),
+        "scenes": [{"scene": {"paths": [str(town[0])]}, "labels": {"path": str(town[1])}}],
+        "output": {"model": str(tmp_path / "m.safetensors")},
+    }
+    run_train(plan_train(job_from(job)))
+    (tmp_path / "m.safetensors").unlink()
+    job["scenes"][0] |= change
+    job["output"] |= {"resume": True}
+    with pytest.raises(TrainingError, match="town"):
+        run_train(plan_train(job_from(job)))
+
+
+def test_a_report_that_nothing_can_be_said_in_is_refused_before_training(town, tmp_path):
+    asked = options()
+    asked["data"] = {**asked["data"], "validation": 0}
+    asked["output"] = {"report": str(tmp_path / "r.html")}
+    with pytest.raises(SpecError, match="kept for validation"):
+        geoseg.train(*town, tmp_path / "m.safetensors", options=asked)
+    assert not (tmp_path / "m.run" / "log.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"loss": {"class_weights": {"rof": 2.0}}}, UnknownNameError, "roof"),
+        ({"model": {**MODEL, "architecture": "unet", "encoder": "resnet81"}}, UnknownNameError, "resnet"),
+        ({"model": {**MODEL, "classes": []}}, SpecError, "at least"),
+        ({"model": {**MODEL, "classes": [CLASSES[0], CLASSES[0]]}}, SpecError, "share"),
+        ({"model": {"base": "buildings", "encoder": "resnet18"}}, SpecError, "beside the base"),
+        ({"model": {"base": "buildings", "encoder_weights": "imagenet"}}, SpecError, "beside the base"),
+        ({"loop": {"precision": "fp16", "device": "cpu"}}, ResourceError, "fp16"),
+    ],
+)
+def test_what_training_would_refuse_is_refused_before_a_scene_is_decoded(town, tmp_path, change, error, says):
+    with pytest.raises(error, match=says):
+        geoseg.train(*town, tmp_path / "m.safetensors", options={**options(), **change})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_labels_that_miss_the_scene_say_where_both_are(town, tmp_path):

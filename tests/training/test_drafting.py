@@ -6,8 +6,8 @@ import pytest
 from geoseg.core.classes import ClassInfo, ClassSet
 from geoseg.errors import BandError, ModelError, ResolutionError, SpecError
 from geoseg.io.scene import open_scene
-from geoseg.training.drafting import draft, separator_of, survey, window_resolutions, with_separator, without_separator
-from geoseg.training.options import AboutOptions, DataOptions, ModelOptions, SeparatorOptions, Training
+from geoseg.training.drafting import draft, separator_of, survey, with_separator, without_separator
+from geoseg.training.options import AboutOptions, ModelOptions, SeparatorOptions, Training
 from tests.factory import make_raster
 from tests.toy import toy_card
 
@@ -119,9 +119,3 @@ def test_a_scene_without_a_resolution_is_refused(tmp_path):
 def test_other_bands_than_the_bases_need_another_start(scene):
     with pytest.raises(ModelError, match="same bands"):
         draft(Training(model=ModelOptions(bands=("red", "green"))), toy_card(), CLASSES, [scene], "town")
-
-
-def test_windows_are_drawn_around_the_models_resolution_unless_told():
-    card = toy_card(resolution=0.5)
-    assert window_resolutions(Training(), card) == pytest.approx((0.35, 0.7))
-    assert window_resolutions(Training(data=DataOptions(resolutions=(0.1, 0.2))), card) == (0.1, 0.2)
