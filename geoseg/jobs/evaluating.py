@@ -19,14 +19,14 @@ from geoseg.core.card import ModelCard
 from geoseg.core.classes import ClassSet
 from geoseg.core.protocols import Progress, Silent
 from geoseg.core.values import Decision
-from geoseg.errors import RegionError
+from geoseg.errors import LabelError, RegionError
 from geoseg.evaluation.compare import Comparison, Found, compare_scene
 from geoseg.evaluation.counts import SceneCounts
 from geoseg.evaluation.figures import Evaluation, SceneFigures
 from geoseg.evaluation.rasters import on_grid_of
 from geoseg.evaluation.report import Exhibit, exhibits, write_report
 from geoseg.evaluation.summary import figures
-from geoseg.io.labels import Labels
+from geoseg.io.labels import Labels, is_vector
 from geoseg.io.outputs import Staging, check_outputs, writing
 from geoseg.io.region import RegionMask, read_region
 from geoseg.io.scene import Scene, SceneSource, open_scene
@@ -42,7 +42,6 @@ from geoseg.training.drafting import without_separator
 if TYPE_CHECKING:
     from geoseg.models import LoadedModel
 
-VECTORS = (".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".gml", ".kml", ".sqlite")
 EXHIBITS = 8  # best and worst places, of all scenes together, and two of each scene at least
 PICTURED = 20  # scenes that are shown, at most
 
@@ -100,6 +99,9 @@ def plan_evaluate(job: EvaluateJob, model: LoadedModel | None = None) -> Evaluat
             scene.bidx_for(card.bands)
             grid_for(scene, card, _predict_job(job, job.scenes[0], reference or "", {}))
     labels, classes = read_all(job.scenes, scenes, card.classes if card else None)
+    for path in job.predictions:
+        if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
+            raise LabelError(f"{path}: there is no such file; expected a map: polygons, or a raster of classes")
     predictions: Sequence[str | None] = job.predictions or [None] * len(scenes)
     subjects = tuple(
         Subject(scene, _inside(job, one, scene), prediction)
@@ -200,7 +202,7 @@ def _found(plan: EvaluatePlan, index: int, folder: Path, told: Progress) -> Foun
     if subject.prediction is None:
         return _predicted(plan, index, folder, told)
     path = Path(subject.prediction)
-    if path.suffix.lower() in VECTORS:
+    if is_vector(path):
         return Found(raster=None, scores=None, vector=path, classes=classes)
     return _of_raster(subject, path, folder, classes)
 

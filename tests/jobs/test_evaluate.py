@@ -132,6 +132,8 @@ def test_what_cannot_be_evaluated_is_refused(towns, model, tmp_path):
         geoseg.evaluate(towns[0][0], [towns[0][1]] * 2, model)
     with pytest.raises(SpecError, match="not both"):
         geoseg.evaluate(*towns[0], model, predictions="p.gpkg")
+    with pytest.raises(LabelError, match="no such file"):
+        geoseg.evaluate(*towns[0], predictions=tmp_path / "nothing.gpkg")
     with pytest.raises(SpecError, match="--predictions"):
         geoseg.evaluate(*towns[0])
     with pytest.raises(LabelError, match=r"far\.geojson"):
