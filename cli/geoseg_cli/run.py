@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "assigned",
     multiple=True,
     metavar="NAME=VALUE",
-    help="What ${NAME} stands for in a recipe's paths; or any value of a recipe: loop.seed=1. Repeatable.",
+    help="What ${NAME} stands for in a recipe's paths; or a value of one of its sections: loop.seed=1. Repeatable.",
 )
 @run_options
 @examples(

@@ -197,7 +197,8 @@ output_options = together(
     "assigned",
     multiple=True,
     metavar="NAME=VALUE",
-    help="What ${NAME} stands for in the recipe's paths; or any value of a recipe: loop.weight_decay=0.1. Repeatable.",
+    help="What ${NAME} stands for in the recipe's paths; or a value of one of its sections: loop.weight_decay=0.1. "
+    "Repeatable.",
 )
 @run_options
 @click.option("--print-job", is_flag=True, help="Print this as a job for `geoseg run`, and stop.")
@@ -243,6 +244,8 @@ def train_values(flags: dict[str, Any]) -> dict[str, Any]:
     variables, fields = assignments(assigned)
     values = nested(given)
     scenes = take_scenes(values)
+    if variables and not recipe:
+        raise click.UsageError(f"--set {min(variables)}=... belongs to a recipe's paths; give a recipe")
     base = checked_recipe(recipe, variables, "train") if recipe else {"kind": "train"}
     made = merged(merged(base, fields), values)
     if scenes:
@@ -256,7 +259,12 @@ def train_values(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def default_output(recipe: str | None, scenes: Any) -> str:
-    """The model's file when none is given: named after the recipe, or the first scene's first file."""
+    """The model's file when none is given: named after the recipe, or the first scene's first file.
+
+    Raises click.UsageError for a recipe from standard input, which has no name.
+    """
+    if recipe == "-":
+        raise click.UsageError("a recipe from standard input does not say where the model goes; give -o FILE")
     first = recipe
     if first is None:
         scene = scenes[0]["scene"]

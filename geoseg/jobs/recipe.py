@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 from geoseg.errors import SpecError
@@ -39,7 +39,7 @@ FILES = (  # fields of jobs that name a file
 )
 NAMES = ("model", "model.base", "model.encoder_weights", "distillation.teacher")  # a file, or a name of something else
 PATTERNS = ("scenes.*.without.*",)
-WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
+ELSEWHERE = re.compile(r"\w{2,}(\+\w+)*:|/vsi|//|\\\\|<")  # https://, NETCDF:"a.nc":b, a share's name, GDAL's XML
 Values = dict[str, Any]
 
 
@@ -59,7 +59,8 @@ def recipe_values(text: str, source: str, folder: Path, variables: Mapping[str, 
     """The values of the job in a recipe's text: a train job where it names no kind. Raises SpecError naming `source`.
 
     Relative paths start at `folder`. `scene` and `labels` may be a path (or several paths) in place of a table, and
-    `output` of a train job the model's file.
+    `output` of a train job the model's file. A variable that stands in none of the paths is an error, and so is one of
+    the environment in an address: who wrote the recipe may not be who may read it.
     """
     try:
         values: Values = {"kind": "train", **tomllib.loads(text)}
@@ -128,17 +129,24 @@ def _scene(value: Any) -> Any:
 
 def _places(values: Values, source: str, folder: Path, variables: Mapping[str, str]) -> Values:
     """The values with `${NAME}` replaced in what names files, and relative paths made to start at `folder`."""
+    named: set[str] = set()
 
     def place(field: str, text: str) -> str:
         generic = re.sub(r"\.\d+(?=\.|$)", ".*", field)
         known = {generic, re.sub(r"(bands)\..+", r"\1.*", generic)}
         if known.isdisjoint((*FILES, *NAMES, *PATTERNS)):
             return text
-        full = _filled(text, f"{source}: {field}", variables)
-        is_file = not known.isdisjoint(FILES) or (not known.isdisjoint(NAMES) and _weights(full))
-        return _from(folder, full) if is_file else full
+        where = f"{source}: {field}"
+        full = _filled(text, where, variables)
+        is_file = not known.isdisjoint(FILES) or (not known.isdisjoint(NAMES) and _is_path(full))
+        made = _from(folder, full) if is_file else full
+        asked = [found[1] for found in VARIABLE.finditer(text)]
+        _check_sent(made, [name for name in asked if name not in variables and name in os.environ], where)
+        named.update(asked)
+        return made
 
     changed: Values = _changed(values, "", place)
+    _check_named(set(variables) - named, source)
     return changed
 
 
@@ -167,14 +175,32 @@ def _filled(text: str, where: str, variables: Mapping[str, str]) -> str:
     return VARIABLE.sub(value, text)
 
 
-def _weights(name: str) -> bool:
-    """Whether a name is that of a file of weights, and not a packaged model's or a hub's reference."""
-    return name.lower().endswith(WEIGHTS) and not re.match(r"[a-z]+:", name)
+def _check_sent(made: str, environment: Sequence[str], where: str) -> None:
+    """Raise SpecError where an address holds what stands in the environment, which may be secret."""
+    if environment and ELSEWHERE.match(made):
+        name = environment[0]
+        raise SpecError(
+            f"{where}: found ${{{name}}} of the environment in an address, whose server would be told it; expected a "
+            f"path; if it is meant, give --set {name}=..."
+        )
+
+
+def _check_named(left: Collection[str], source: str) -> None:
+    if left:
+        name = min(left)
+        raise SpecError(
+            f"{source}: found no path with ${{{name}}}, which --set {name}=... would fill; expected a name that stands "
+            "in a path, or a value with its section, as in --set loop.steps=100"
+        )
+
+
+def _is_path(name: str) -> bool:
+    """Whether the name of a model or of weights is a file's: no plain word, and no reference to a hub."""
+    return not ELSEWHERE.match(name) and (PurePath(name).suffix != "" or PurePath(name).name != name)
 
 
 def _from(folder: Path, text: str) -> str:
     """The path as it is where it is absolute or an address, else from `folder`."""
-    elsewhere = re.match(r"\w{2,}:", text) or text.startswith("/vsi")  # https://, s3://, NETCDF:"a.nc":b
-    if elsewhere or text == "" or Path(text).is_absolute():
+    if ELSEWHERE.match(text) or text == "" or Path(text).is_absolute():
         return text
     return os.path.normpath(folder / text)

@@ -143,6 +143,7 @@ def test_a_scene_to_check_on_has_its_own_labels_and_area(geoseg):
         ("-i a -l a --resolutions 0.4,0.2", "not in rising order"),
         ("-i a -l a --set loop", "'loop' is not of the form NAME=VALUE"),
         ("-i a -l a --set loop.stepz=3", "loop.stepz: Extra inputs"),
+        ("-i a -l a --set steps=3", "--set steps=... belongs to a recipe's paths; give a recipe"),
         ("missing.toml", "missing.toml: cannot be read as a recipe"),
     ],
 )
@@ -157,6 +158,16 @@ def test_without_an_output_the_model_is_named_after_the_first_scene_or_the_recip
     recipe = tmp_path / "roofs.toml"
     recipe.write_text('[[scenes]]\nscene = "a.tif"\nlabels = "a.shp"\n')
     assert job_text(geoseg, recipe)["output"] == {"model": "roofs.safetensors"}
+
+
+def test_a_recipe_without_a_name_has_to_say_where_the_model_goes(geoseg, monkeypatch):
+    text = '[[scenes]]\nscene = "a.tif"\nlabels = "a.shp"\n'
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    answer = geoseg("train", "-", "--print-job")
+    assert (answer.code, answer.out) == (2, "")
+    assert "give -o FILE" in answer.err
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    assert job_text(geoseg, "-", "-o", "a.safetensors")["output"] == {"model": "a.safetensors"}
 
 
 RECIPE = """
@@ -185,6 +196,13 @@ def test_flags_count_before_what_is_set_and_that_before_the_recipe(geoseg, recip
     assert job["data"] == {"crop_size": 128}
     assert job["output"] == {"model": str(recipe.parent / "from_recipe.safetensors")}
     assert job["scenes"][0]["scene"]["paths"] == ["/p/a.tif"]
+
+
+def test_what_is_set_and_fills_nothing_is_an_error(geoseg, recipe):
+    answer = geoseg("train", recipe, "--set", "PLACE=x", "--set", "steps=7", "--dry-run")
+    assert (answer.code, answer.out) == (2, "")
+    assert "found no path with ${steps}" in answer.err
+    assert "${seed}" in geoseg("run", recipe, "--set", "PLACE=x", "--set", "seed=1", "--dry-run").err
 
 
 def test_scenes_of_flags_take_the_place_of_the_recipe_s(geoseg, recipe):
