@@ -98,7 +98,8 @@ def classes_of(path: Path, scene: Scene, rows: Sequence[Span], x: Span) -> Itera
     """
     raster = open_scene(SceneSource(paths=(str(path),), bidx=(1,)))
     here, there = raster.grid, scene.grid
-    lies = place(here.shape, here.affine, there) if here.crs == there.crs else None
+    shape = int(here.shape[0]), int(here.shape[1])
+    lies = place(shape, here.affine, there) if here.crs == there.crs else None
     if lies is None or lies.offset is None or not (lies.y.size and lies.x.size):
         raise SceneError(
             f"{path}: found {here.shape[1]} x {here.shape[0]} pixels at {tuple(here.affine[:6])} in {here.crs}; "
@@ -174,7 +175,7 @@ class Hidden:
             rows, columns = Span(top, bottom).clip(y), Span(left, right).clip(x)
             part = unknown[rows.start - y.start : rows.stop - y.start, columns.start - x.start : columns.stop - x.start]
             if part.any():
-                inside = covered(self._labels.polygons[number], ~self._grid.affine, (rows, columns))
+                inside = covered(self._labels.polygons[[number]], ~self._grid.affine, (rows, columns))
                 self.pixels[number] += np.count_nonzero(inside & part)
 
     def _find_buried(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

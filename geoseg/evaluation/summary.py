@@ -51,7 +51,8 @@ def figures(
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """The names; those that several scenes have with a number behind: "image.tif (2)"."""
-    taken, found = {name for name in names if names.count(name) == 1}, []
+    taken = {name for name in names if names.count(name) == 1}
+    found: list[str] = []
     for name in names:
         numbered = (f"{name} ({number})" for number in range(1, len(names) + 1))
         found.append(name if name in taken else next(new for new in numbered if new not in {*taken, *found}))

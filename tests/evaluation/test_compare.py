@@ -15,6 +15,7 @@ from geoseg.errors import LabelError, SceneError, SpecError
 from geoseg.evaluation import strips
 from geoseg.evaluation.boundary import boundary_counts, near_outlines
 from geoseg.evaluation.compare import Comparison, Found, compare_scene
+from geoseg.evaluation.mapped import with_strange
 from geoseg.evaluation.pixels import confusion
 from geoseg.evaluation.rasters import on_grid_of
 from geoseg.evaluation.squares import Squares
@@ -88,7 +89,7 @@ def test_ignored_ground_and_missing_imagery_do_not_count(tmp_path: Path) -> None
     labels = labels_of(scene, write(tmp_path, boxes(scene, HOUSE, OTHER, (104, 50, 112, 60))), HOUSES, ignore=ignore)
     counts = by_polygons(tmp_path, scene, [], [OTHER, (12, 12, 18, 18), (104, 90, 110, 99)], labels=labels)
     pixels, objects = summed(counts)
-    assert pixels.sum() == counts.facts["known_pixels"] < 128 * 100 - 30 * 30 + 70
+    assert pixels.sum() == counts.facts["known_pixels"] == 128 * 100 - 30 * 30
     assert pixels[1].tolist() == [0, 100]
     assert objects[1].tolist() == [1, 0, 0]
 
@@ -100,6 +101,32 @@ def test_blank_pixels_are_unknown_where_asked(tmp_path: Path) -> None:
     for blank, rows in (((), 64), (("white",), 56), (("white", "black"), 52)):
         counts = by_polygons(tmp_path, scene, [(20, 20, 30, 30)], [HOUSE], settings=Comparison(blank=blank))
         assert summed(counts)[0].sum() == rows * 64
+
+
+def test_blank_pixels_are_pure_in_the_bands_that_the_map_was_made_from(tmp_path: Path) -> None:
+    data = np.full((4, 64, 64), 90, np.uint8)
+    data[:3, :8], data[0, 8:12] = 255, 255
+    scene = scene_of(tmp_path, data=data)
+    for bidx, rows in ((None, 64), ((1, 2, 3), 56), ((1,), 52)):
+        settings = Comparison(blank=("white",), bidx=bidx)
+        counts = by_polygons(tmp_path, scene, [(20, 20, 30, 30)], [HOUSE], settings=settings)
+        assert summed(counts)[0].sum() == rows * 64
+        assert (counts.facts["blank"], counts.facts["bands"]) == (["white"], list(bidx or (1, 2, 3, 4)))
+
+
+@pytest.mark.parametrize("rows", [7, 64])
+def test_polygons_over_one_another_lie_on_unknown_ground_each_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(strips, "LEAST_ROWS", rows)
+    scene = scene_of(tmp_path, shape=(64, 64))
+    ignore = write(tmp_path, boxes(scene, (32, 0, 64, 64)), name="ignore.gpkg")
+    labels = labels_of(scene, write(tmp_path, boxes(scene, (2, 40, 12, 50))), HOUSES, ignore=ignore)
+    mostly, under, over, aside = (28, 4, 44, 14), (4, 20, 50, 30), (30, 20, 50, 30), (12, 40, 22, 50)
+    found = [mostly, mostly, mostly, under, over, (2, 40, 12, 50), aside]
+    counts = by_polygons(tmp_path, scene, [], found, labels=labels, settings=Comparison(strip_pixels=1))
+    assert counts.facts["objects"]["found_on_unknown_ground"] == 4  # all but `under`, and what lies to the left
+    assert summed(counts)[1][1].tolist() == [1, 2, 0]
 
 
 def test_small_objects_do_not_count_on_either_side(tmp_path: Path) -> None:
@@ -190,6 +217,23 @@ def test_one_class_on_both_sides_is_the_same_whatever_it_is_called(tmp_path: Pat
     assert summed(counts)[1][1].tolist() == [1, 0, 0]
 
 
+def test_classes_that_the_map_alone_knows_are_false(tmp_path: Path) -> None:
+    scene = scene_of(tmp_path, shape=(64, 64))
+    labels = labels_of(scene, write(tmp_path, boxes(scene, HOUSE), kind=["building"]), LAND, column="kind")
+    names = ["Building", "shed", "4", "barn"]
+    places = boxes(scene, HOUSE, OTHER, (40, 40, 50, 50), (10, 40, 14, 44))
+    path = Path(write(tmp_path, places, name="map.gpkg", **{"class": names}))
+    classes = with_strange(path, scene, LAND)
+    assert [(c.id, c.name, c.kind) for c in classes.classes[3:]] == [(2, "barn", "thing"), (3, "shed", "thing")]
+    pixels, objects = summed(compare_scene(scene, labels, Found(None, None, path, classes)))
+    assert pixels.sum(axis=1).tolist() == [64 * 64 - 100, 100, 0, 0, 0]
+    assert pixels[0].tolist() == [64 * 64 - 316, 0, 100, 16, 100]
+    assert objects[[1, 3, 4]].tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
+    one = Path(write(tmp_path, boxes(scene, HOUSE), name="one.gpkg", **{"class": ["shed"]}))
+    assert with_strange(one, scene, HOUSES) == HOUSES
+    assert with_strange(Path(write(tmp_path, boxes(scene, HOUSE), name="plain.gpkg")), scene, HOUSES) == HOUSES
+
+
 def test_a_raster_of_a_part_shows_nothing_around_it(tmp_path: Path) -> None:
     scene = scene_of(tmp_path, shape=(64, 64))
     labels = labels_of(scene, write(tmp_path, boxes(scene, HOUSE)), HOUSES)
@@ -213,7 +257,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(SceneError, match=r"32 x 64.*expected pixels of scene\.tif, 64 x 64"):
         compare_scene(scene, labels, Found(between, None, None, HOUSES))
-    with pytest.raises(LabelError, match=r"'shed'.*1=building"):
+    with pytest.raises(LabelError, match=r"map\.gpkg: the column 'class' of the map holds 'shed'; .* 1=building"):
         by_polygons(tmp_path, scene, [HOUSE], [HOUSE, HOUSE], **{"class": ["shed", "building"]})
     with pytest.raises(LabelError, match="holds 7; expected scores from 0 to 1"):
         by_polygons(tmp_path, scene, [HOUSE], [HOUSE], confidence=[7.0])

@@ -33,6 +33,12 @@ def test_ratios_of_pixels_are_those_made_by_hand() -> None:
     assert [(cell.known, cell.wrong, cell.iou) for cell in each.cells] == [(60, 10, 0.5), (40, 20, 0.5)]
 
 
+def test_scenes_of_one_name_are_told_apart() -> None:
+    names = ["a.tif", "b.tif", "a.tif", "a.tif (2)"]
+    _, each, _ = figures([counts_of([[[5, 0], [0, 5]]], name=name) for name in names], HOUSES, 0.5, 0)
+    assert [scene.scores.name for scene in each] == ["a.tif (1)", "b.tif", "a.tif (3)", "a.tif (2)"]
+
+
 def test_objects_have_their_own_ratios() -> None:
     pairs = pairs_of([[0.8, 0, 0], [0, 0.6, 0]], [0.9, 0.8, 0.3])
     scene = counts_of([[[1, 0], [0, 1]]], pairs, objects=[[[0, 0, 0], [2, 1, 0]]])

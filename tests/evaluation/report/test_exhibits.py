@@ -190,6 +190,26 @@ def test_of_a_large_cell_the_part_is_shown_that_is_wrong_and_no_window_is_large(
     assert max(max(size) for size in (*labels.asked, *found.asked)) <= PANEL
 
 
+@pytest.mark.parametrize("facts", [{}, {"blank": ["white"], "bands": [1, 2]}])
+def test_where_nothing_is_shown_nothing_is_known(tmp_path, facts):
+    """Of a cell, the part is shown that has most errors on ground that is there; what is not there is dark."""
+    data = np.full((3, 1024, 1024), 120, np.uint8)
+    data[:2, :512] = 255 if facts else 0
+    data[2, :512] = 90 if facts else 0
+    scene = open_scene(make_raster(tmp_path / "half.tif", data=data, nodata=0))
+    truth = [(0, 0, 800, 400), (600, 700, 700, 800)]
+    labels = read_labels(LabelSource(str(write(tmp_path / "truth.gpkg", truth))), scene, samples.BUILDINGS)
+    vector = write(tmp_path / "found.gpkg", [(9, 1000, 19, 1010)], class_id=[1])
+    found = SimpleNamespace(raster=None, vector=vector, classes=samples.BUILDINGS)
+    known = figures([cell((0, 1024), (0, 1024), 10_000, 0.1, 1024 * 512)]).model_copy(update={"facts": facts})
+    assert "rows 512 to 1024, columns 512 to 1024" in exhibits(scene, labels, found, known, 1)[1].name
+    whole = figures([cell((448, 576), (0, 64), 10_000, 0.1, 64 * 64)]).model_copy(update={"facts": facts})
+    pixels = np.asarray(opened(exhibits(scene, labels, found, whole, 1)[1]).convert("RGB")).astype(int)
+    plain, compared = pixels[24 : 24 + PANEL, : PANEL // 2], pixels[24 : 24 + PANEL, PANEL // 2 + 6 :]
+    assert compared[: PANEL // 2 - 10].mean() < 0.6 * plain[: PANEL // 2 - 10].mean()
+    assert compared[PANEL // 2 + 10 :].mean() == pytest.approx(plain[PANEL // 2 + 10 :].mean(), abs=2)
+
+
 def test_pixels_that_are_not_square_are_shown_as_they_lie_on_the_ground(tmp_path):
     from affine import Affine
 
