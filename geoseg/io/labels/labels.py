@@ -148,4 +148,4 @@ def _outside(scene: GeoBox, grid: GeoBox, window: tuple[Span, Span]) -> NDArray[
     if all(0 <= right <= scene.shape[1] and 0 <= down <= scene.shape[0] for right, down in corners):
         return np.zeros((y.size, x.size), dtype=bool)
     whole = outline(scene, Span(0, scene.shape[0]), Span(0, scene.shape[1]))
-    return ~covered(np.array([whole]), ~grid.affine, window)
+    return ~covered(whole, ~grid.affine, window)

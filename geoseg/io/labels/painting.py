@@ -42,13 +42,14 @@ def paint(polygons: NDArray[Any], paint: Paint, to_pixels: Affine, window: tuple
             canvas.numbers[row - y.start, column - x.start] = paint.numbers[index]
 
 
-def covered(polygons: NDArray[Any], to_pixels: Affine, window: tuple[Span, Span]) -> NDArray[np.bool_]:
-    """True (y, x) where a pixel's centre lies inside one of the polygons (polygon,)."""
+def covered(polygons: Any, to_pixels: Affine, window: tuple[Span, Span]) -> NDArray[np.bool_]:
+    """True (y, x) where a pixel's centre lies inside a polygon, or one of an array of them."""
+    several = np.atleast_1d(polygons)
     canvas = Paint(
         np.zeros((window[0].size, window[1].size), np.uint8), np.zeros((window[0].size, window[1].size), np.int32)
     )
-    brush = Paint(np.ones(len(polygons), np.uint8), np.zeros(len(polygons), np.int32))
-    paint(polygons, brush, to_pixels, window, canvas)
+    brush = Paint(np.ones(len(several), np.uint8), np.zeros(len(several), np.int32))
+    paint(several, brush, to_pixels, window, canvas)
     inside: NDArray[np.bool_] = canvas.class_ids != 0
     return inside
 

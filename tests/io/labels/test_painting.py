@@ -54,22 +54,24 @@ def test_gdal_fills_the_same_pixels():
         for r in rng.uniform(3, 25, (20, 29))
     ]
     for star in stars:
-        mine = covered(np.array([star]), Affine.identity(), (Span(0, 40), Span(0, 40)))
+        mine = covered(star, Affine.identity(), (Span(0, 40), Span(0, 40)))
         assert_array_equal(mine, rasterize([star], (40, 40), transform=Affine.identity()) != 0)
 
 
 def test_neighbours_share_all_pixels_out_between_them():
     points = np.random.default_rng(1).uniform(0, 40, (60, 2))
     cells = shapely.get_parts(shapely.voronoi_polygons(shapely.MultiPoint(points)))
-    counts = sum(covered(np.array([cell]), Affine.identity(), (Span(0, 40), Span(0, 40))).astype(int) for cell in cells)
+    counts = sum(covered(cell, Affine.identity(), (Span(0, 40), Span(0, 40))).astype(int) for cell in cells)
     assert (counts == 1).all()
+    together = covered(cells, Affine.identity(), (Span(0, 40), Span(0, 40)))
+    assert together.all()
     squares = [shapely.box(0.5, 0.5, 2.5, 2.5), shapely.box(2.5, 0.5, 4.5, 2.5)]  # edges through pixels' centres
-    assert [int(covered(np.array([s]), Affine.identity(), WIDE).sum()) for s in squares] == [4, 4]
+    assert [int(covered(s, Affine.identity(), WIDE).sum()) for s in squares] == [4, 4]
 
 
 def test_holes_stay_open():
     ring = shapely.box(0, 0, 10, 10).difference(shapely.box(3, 3, 6, 6))
-    filled = covered(np.array([ring]), Affine.identity(), WIDE)
+    filled = covered(ring, Affine.identity(), WIDE)
     assert filled.sum() == 91
     assert not filled[3:6, 3:6].any()
 
@@ -102,7 +104,7 @@ def test_a_mapping_leads_to_the_pixels():
     corners = [~to_pixels * corner for corner in [(3, 4), (9, 4), (9, 8), (3, 8)]]
     expected = np.zeros((40, 30), bool)
     expected[4:8, 3:9] = True
-    assert_array_equal(covered(np.array([shapely.Polygon(corners)]), to_pixels, WIDE), expected)
+    assert_array_equal(covered(shapely.Polygon(corners), to_pixels, WIDE), expected)
 
 
 def test_touching_pixels_of_one_class_are_one_object():
