@@ -241,6 +241,9 @@ def _check_early(plan: TrainPlan) -> None:
     options, card = plan.options, plan.card
     choose(options.loop.device, options.loop.precision)
     skeleton_of(card)
+    if card.finds_objects:
+        for labels in plan.labels:
+            labels.check_objects()
     if card.kind == "semantic":
         weights = class_weights(options.loss, card.classes, card.channel_ids, {})
         make_loss(options.loss, card.classes, weights, card.activation)
