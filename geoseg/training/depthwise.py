@@ -47,9 +47,10 @@ class _Call:
 
     @property
     def is_depthwise(self) -> bool:
-        """Whether each channel is convolved by itself, on the CPU, with a gradient to come."""
+        """Whether each channel of a batch is convolved by itself, on the CPU, with a gradient to come."""
         return (
-            self.groups > 1
+            self.input.ndim == 4
+            and self.groups > 1
             and self.groups == self.weight.shape[0]
             and self.input.device.type == "cpu"
             and not isinstance(self.places[1], str)

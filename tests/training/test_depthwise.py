@@ -49,6 +49,7 @@ def test_other_convolutions_and_full_precision_are_left_alone(monkeypatch):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             nn.Conv2d(8, 8, 3, groups=4)(pixels)
             nn.Conv2d(8, 8, 3)(pixels)
+            nn.Conv2d(8, 8, 3, groups=8)(pixels[0])  # no batch
             with torch.no_grad():
                 nn.Conv2d(8, 8, 3, groups=8)(pixels)
             with pytest.raises(AssertionError, match="taken"):

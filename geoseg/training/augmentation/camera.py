@@ -57,7 +57,7 @@ def noisy(image: Tensor, largest: float, draws: Draws) -> Tensor:
 def squeezed(image: Tensor, lowest: int, spectrum: Spectrum, draws: Draws) -> Tensor:
     """The window (band, y, x) with red, green and blue through a JPEG of a quality between `lowest` and 90.
 
-    The file is written and read on the host, in 8 bits.
+    The file is written and read on the host, in 8 bits; what lies beyond 0 and 1 stays as far beyond.
     """
     if not spectrum.rgb:
         return image
@@ -65,8 +65,10 @@ def squeezed(image: Tensor, lowest: int, spectrum: Spectrum, draws: Draws) -> Te
     image = image.clone()
     for triple in spectrum.rgb:
         bands = at(triple)
-        levels = (image[bands].clamp(0, 1) * 255).round().to("cpu", torch.uint8)
-        image[bands] = _through_jpeg(levels, quality).to(image.device, image.dtype) / 255
+        held = image[bands].clamp(0, 1)
+        levels = (held * 255).round().to("cpu", torch.uint8)
+        beyond = image[bands] - held
+        image[bands] = beyond + _through_jpeg(levels, quality).to(image.device, image.dtype) / 255
     return image
 
 

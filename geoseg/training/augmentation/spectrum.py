@@ -12,15 +12,14 @@ _MICROMETRES = {
     "rededge075": 0.74, "rededge078": 0.78, "nir": 0.84, "nir08": 0.865, "nir09": 0.945, "cirrus": 1.375,
     "swir16": 1.61, "swir22": 2.2, "pan": 0.6,
 }  # fmt: skip
-_NOT_LIGHT = ("lwir", "lwir11", "lwir12", "lwirhigh", "vv", "vh", "hh", "hv", "ndvi")
-_GREEN = 0.56  # stands for bands of unknown names
 
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
     """The bands of a model. `light` are those that see reflected sunlight, `micrometres` the wavelength of each.
 
-    Heat, radar and indices see neither colour nor haze. `rgb` are the places of red, green and blue, of each date.
+    Heat, radar, indices and heights see neither colour nor haze. `rgb` are the places of red, green and blue, of each
+    date.
     """
 
     bands: int
@@ -30,15 +29,15 @@ class Spectrum:
 
     @classmethod
     def of(cls, bands: Sequence[str]) -> Spectrum:
-        """The spectrum of bands by their common names; those of unknown names are taken for light."""
-        light = tuple(i for i, band in enumerate(bands) if undated(band) not in _NOT_LIGHT)
+        """The spectrum of bands by their common names; those of unknown names may be anything: they are no light."""
+        light = tuple(i for i, band in enumerate(bands) if undated(band) in _MICROMETRES)
         places = {band: i for i, band in enumerate(bands)}
         rgb = []
         for band in bands:
             date = band.removeprefix("red")
             if undated(band) == "red" and f"green{date}" in places and f"blue{date}" in places:
                 rgb.append((places[band], places[f"green{date}"], places[f"blue{date}"]))
-        micrometres = tuple(_MICROMETRES.get(undated(bands[i]), _GREEN) for i in light)
+        micrometres = tuple(_MICROMETRES[undated(bands[i])] for i in light)
         return cls(len(bands), light, micrometres, tuple(rgb))
 
 

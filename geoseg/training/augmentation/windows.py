@@ -43,7 +43,10 @@ def _tinted(image: Tensor, objects: Tensor, options: AugmentationOptions, spectr
 
 
 def _seen(image: Tensor, valid: Tensor, options: AugmentationOptions, spectrum: Spectrum, draws: Draws) -> Tensor:
-    """One window (band, y, x) as another camera might have seen it on another day; `valid` (y, x) bool."""
+    """One window (band, y, x) as another camera might have seen it on another day; `valid` (y, x) bool.
+
+    What is changed is cut off at 0 and 1, or where the band itself ended: predictions see values beyond as they are.
+    """
     before = image
     if draws.happens(options.shadow):
         image = shaded(image, spectrum, draws)
@@ -56,4 +59,7 @@ def _seen(image: Tensor, valid: Tensor, options: AugmentationOptions, spectrum: 
     image = coloured(image, valid, options, spectrum, draws)
     if draws.happens(options.jpeg[0]):
         image = squeezed(image, options.jpeg[1], spectrum, draws)
-    return image if image is before else image.clamp_(0, 1).mul_(valid)  # no longer the batch's own
+    if image is before:
+        return image
+    low, high = (end[:, None, None] for end in before.flatten(1).aminmax(dim=1))
+    return image.clamp_(low.clamp(max=0), high.clamp(min=1)).mul_(valid)  # no longer the batch's own

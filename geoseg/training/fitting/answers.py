@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from geoseg.core.card import ModelCard
 from geoseg.core.classes import NODATA
@@ -19,12 +20,19 @@ LEAST_PIXELS = 1  # an object whose pixels all lie under better ones is none
 class Shown:
     """What windows show: `classes` (window, y, x) int64 class ids, `objects` int32 as in Batch, `sure` float32 scores.
 
-    `sure` is the score of the class that was chosen: for a binary model's background 1 less the foreground's.
+    `sure` is the score of the class that was chosen: for a binary model's background 1 less the foreground's, and where
+    objects were too faint to be any, 1 less the best one's at most.
     """
 
     classes: Tensor
     objects: Tensor
     sure: Tensor
+
+
+def enlarged(logits: Tensor, size: torch.Size) -> Tensor:
+    """Logits (window, channel, y, x) float32 at the `size` (y, x) of their windows, brought there as predictions do."""
+    logits = logits.float()
+    return logits if logits.shape[2:] == size else functional.interpolate(logits, size, mode="bilinear")
 
 
 def scores_of(logits: Tensor, card: ModelCard) -> Tensor:
@@ -39,9 +47,7 @@ def shown_by(answer: Tensor | Answer, card: ModelCard, size: torch.Size) -> Show
     """What a network of the card says of windows of `size` (y, x), as predictions decide it."""
     if isinstance(answer, Answer):
         return _objects_shown(answer, card, size)
-    scores = scores_of(answer, card)
-    if scores.shape[2:] != size:
-        scores = torch.nn.functional.interpolate(scores, size, mode="bilinear")
+    scores = scores_of(enlarged(answer, size), card)
     decision = Decision.of(card)
     ids = torch.tensor(decision.ids, device=scores.device)
     sure, winner = scores.max(1)
@@ -60,7 +66,7 @@ def without_separator(classes: Tensor, answer: Tensor | Answer, card: ModelCard)
     if separator is None or isinstance(answer, Answer):
         return classes
     things = [i for i in card.channel_ids if i != separator and card.classes.by_id(i).kind == "thing"]
-    scores = answer[:, [card.channel_ids.index(i) for i in things]]
+    scores = enlarged(answer[:, [card.channel_ids.index(i) for i in things]], classes.shape[1:])
     best = torch.tensor(things, device=classes.device)[scores.argmax(1)]
     return torch.where(classes == separator, best, classes)
 
@@ -85,10 +91,11 @@ def _paint(found: Objects, card: ModelCard, threshold: float, planes: tuple[Tens
     classes, objects, sure = planes
     for number in found.scores.argsort().tolist():
         score = float(found.scores[number])
-        if score < threshold:
-            continue
         left, top, right, bottom = found.boxes[number].tolist()
         place, mask = (slice(top, bottom), slice(left, right)), found.masks[number]
+        if score < threshold:
+            sure[place][mask] = sure[place][mask].clamp(max=1 - score)
+            continue
         classes[place][mask] = card.object_ids[int(found.labels[number])]
         objects[place][mask] = number + 1
         sure[place][mask] = score

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,8 +62,10 @@ def find_rate(course: Course, terms: Losses, device: torch.device, context: Call
 
 
 def steepest(rates: Sequence[float], losses: Sequence[float]) -> float:
-    """The rate to take, two digits long: below the one where `losses` fall fastest over the logarithm of `rates`."""
-    steps = range(1, len(losses))
-    slopes = [losses[i] - losses[i - 1] for i in steps]
-    place = 1 + min(range(len(slopes)), key=slopes.__getitem__) if slopes and min(slopes) < 0 else 0
+    """The rate to take, two digits long: below the one where `losses` fall fastest over the logarithm of `rates`.
+
+    Each loss is that before the step of its rate, so that the next one tells what the rate did.
+    """
+    slopes = [after - before for before, after in itertools.pairwise(losses)]
+    place = min(range(len(slopes)), key=slopes.__getitem__) if slopes and min(slopes) < 0 else 0
     return float(f"{min(max(rates[place] / _BELOW, _USUAL[0]), _USUAL[1]):.1e}")

@@ -16,14 +16,13 @@ import torch
 
 from geoseg.core.protocols import Progress, Silent
 from geoseg.errors import OutputError, TrainingError
-from geoseg.inference.device import Compute, choose, device_memory, torch_settings
-from geoseg.training.allocator import keep_freed_memory
-from geoseg.training.depthwise import FastDepthwise
+from geoseg.inference.device import Compute, choose, device_memory
 from geoseg.training.fitting import checkpoint
 from geoseg.training.fitting.course import Course, Fitted
 from geoseg.training.fitting.crew import Crew
 from geoseg.training.fitting.finder import find_rate
 from geoseg.training.fitting.run import Run
+from geoseg.training.fitting.speed import at_full_speed
 from geoseg.training.fitting.spreading import check_devices, spread
 
 _PRECISIONS: Mapping[str, Literal["bf16-mixed", "16-mixed"]] = MappingProxyType(
@@ -44,7 +43,7 @@ def fit(course: Course, progress: Progress | None = None) -> Fitted:
     progress = progress or Silent()
     loop = course.options.loop
     compute = choose(loop.device, loop.precision)
-    with _own_random_numbers(compute), torch_settings(compute), _at_full_speed(compute):
+    with _own_random_numbers(compute), at_full_speed(compute):
         if loop.devices == 1:
             return go_on(course, compute, Crew(), progress)
         check_devices(compute, loop.devices)
@@ -68,17 +67,6 @@ def go_on(course: Course, compute: Compute, crew: Crew, progress: Progress, rate
     fitted = run.finish()
     run.log.end("success")
     return fitted
-
-
-@contextmanager
-def _at_full_speed(compute: Compute) -> Iterator[None]:
-    """What a CPU needs to learn as fast as it can."""
-    if compute.device.type != "cpu":
-        yield
-        return
-    keep_freed_memory()
-    with FastDepthwise():
-        yield
 
 
 def _found(course: Course) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from geoseg.errors import MissingExtraError
+from geoseg.io.outputs import writing
 from geoseg.training.fitting.record import Row
 
 NAME = "log.csv"
@@ -26,22 +27,25 @@ class Log:
         self._loggers = [_logger(kind, folder, name) for kind in kinds if kind != "csv"]
 
     def begin(self, history: Sequence[Row]) -> None:
-        """Write what there is already, in place of what a run wrote that was cut off after its checkpoint."""
+        """Write what there is already, in place of what a run wrote that was cut off after its checkpoint.
+
+        Raises WriteError.
+        """
         if self._path is None:
             return
         self._fields = _fields(history)
-        with self._path.open("w", newline="", encoding="utf-8") as file:
+        with writing(self._path), self._path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._fields)
             writer.writeheader()
             writer.writerows(map(_shortened, history))
 
     def add(self, history: Sequence[Row]) -> None:
-        """Write the last row of the history; terms that are new get columns."""
+        """Write the last row of the history; terms that are new get columns. Raises WriteError."""
         row = history[-1]
         if set(row) - set(self._fields):
             self.begin(history)
         elif self._path is not None:
-            with self._path.open("a", newline="", encoding="utf-8") as file:
+            with writing(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self._fields).writerow(_shortened(row))
         for logger in self._loggers:
             logger.log_metrics({k: v for k, v in row.items() if k != "step"}, step=int(row["step"]))

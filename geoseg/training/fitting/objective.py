@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from geoseg.core.card import ModelCard
+from geoseg.core.classes import NODATA
 from geoseg.errors import SpecError
 from geoseg.models.answers import ObjectNetwork
 from geoseg.training.batch import Batch
 from geoseg.training.drafting import separator_of
+from geoseg.training.fitting.answers import enlarged
 from geoseg.training.fitting.course import Course
 from geoseg.training.fitting.teaching import Teacher
 from geoseg.training.losses import class_weights, make_loss
@@ -79,10 +81,7 @@ class SemanticObjective:
         return self._terms(self._logits(network, batch), batch, None)
 
     def _logits(self, network: nn.Module, batch: Batch) -> Tensor:
-        logits: Tensor = network(inputs_of(batch, self._card)).float()
-        if logits.shape[2:] != batch.images.shape[2:]:
-            logits = functional.interpolate(logits, batch.images.shape[2:], mode="bilinear")
-        return logits
+        return enlarged(network(inputs_of(batch, self._card)), batch.images.shape[2:])
 
     def _terms(self, logits: Tensor, batch: Batch, separator: SeparatorOptions | None) -> Terms:
         target = semantic_target(batch, self._card.classes, separator, self._card.channel_ids)
@@ -98,10 +97,14 @@ class ObjectsObjective:
         self._card = card
 
     def terms(self, network: nn.Module, batch: Batch) -> Terms:
-        """The network's own losses."""
-        found = cast("ObjectNetwork", network).losses(inputs_of(batch, self._card), object_targets(batch, self._card))
+        """The network's own losses.
+
+        They cannot leave ground out: where nobody knows what stands there, nothing is seen, and nothing is to be found.
+        """
+        known = replace(batch, valid=batch.valid & (batch.classes != NODATA))
+        found = cast("ObjectNetwork", network).losses(inputs_of(known, self._card), object_targets(batch, self._card))
         return {name: term.float() for name, term in found.items()}
 
     def told(self, network: nn.Module, batch: Batch) -> Terms:
-        """The same; ground of which nothing is told shows no object."""
+        """The same."""
         return self.terms(network, batch)

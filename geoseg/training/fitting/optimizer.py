@@ -8,27 +8,33 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from geoseg.errors import ModelError, SpecError
+from geoseg.models.pretrained.encoder import encoder_of as pretrained_part
 from geoseg.training.options import LoopOptions
 
-_ENCODERS = ("encoder", "backbone")  # what networks call the part that pretrained weights are for
 FACTOR = "factor"  # of a group's learning rate
 
 
 def encoder_of(network: nn.Module) -> nn.Module | None:
     """The part of a network that pretrained weights are for; None where it has none."""
-    for name in _ENCODERS:
-        found = getattr(network, name, None)
-        if isinstance(found, nn.Module):
-            return found
-    return None
+    try:
+        return pretrained_part(network).module
+    except ModelError:
+        return None
 
 
 def optimizer_for(network: nn.Module, loop: LoopOptions) -> torch.optim.AdamW:
     """AdamW over the network's weights; Loshchilov and Hutter 2019, arXiv:1711.05101.
 
-    Vectors (biases, normalisation) do not decay. A group's FACTOR, the encoder's or 1, is for `set_rate`.
+    Vectors (biases, normalisation) do not decay. A group's FACTOR, the encoder's or 1, is for `set_rate`. Raises
+    SpecError where the loop treats the encoder in its own way and there is none.
     """
     encoder = encoder_of(network)
+    if encoder is None and (loop.frozen or loop.encoder_factor != 1):
+        raise SpecError(
+            f"loop.frozen, loop.encoder_factor: found {loop.frozen:g} and {loop.encoder_factor:g}, and no encoder in "
+            f"{type(network).__name__}; expected 0 and 1: leave them out, or choose an architecture with an encoder"
+        )
     inner = {id(p) for p in encoder.parameters()} if encoder is not None else set()
     groups = []
     for own in (True, False):

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from geoseg.core.card import ModelCard
 from geoseg.core.classes import NODATA, ClassSet
+from geoseg.io.outputs import writing
 
 Picture = NDArray[np.uint8]
 WORST, RANDOM = 4, 4
@@ -54,11 +55,12 @@ class Gallery:
             self.worst = sorted([*self.worst, window], key=lambda w: w.iou)[:WORST]
 
     def write(self, path: Path, classes: ClassSet) -> None:
-        """Write the sheet as PNG; nothing where no window was seen."""
+        """Write the sheet as PNG; nothing where no window was seen. Raises WriteError."""
         rows = [*((w, "worst") for w in self.worst), *((w, "random") for w in self.random)]
         if rows:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sheet(rows, classes).save(path)
+            with writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                sheet(rows, classes).save(path)
 
 
 def sheet(rows: Sequence[tuple[Window, str]], classes: ClassSet) -> Image.Image:

@@ -92,7 +92,7 @@ class Run:
         self.record, self.best = Record.of(state["record"]), state["best"]
         self._before, self._steps_before = self.record.seconds, self.record.step
         self._started = time.monotonic()
-        self.over = self.record.done or self._impatient() or self.schedule.over(self.moment())
+        self.over = self.record.done or self._impatient() or self._agreed()[0]
         if state["machine"] != self._machine():
             self.progress.warn(
                 f"the run began on {_told(state['machine'])} and goes on on {_told(self._machine())}: its weights will "
@@ -191,7 +191,15 @@ class Run:
 
     def _skip(self) -> None:
         drop_gradients(self.network.parameters())
+        with torch.no_grad():  # the forward pass has brought what is no number into the statistics of norms
+            for name, buffer in self._buffers().items():
+                buffer.copy_(self._held[name])
         self.record.skipped, self.record.lost = self.record.skipped + 1, self.record.lost + 1
+        if self.record.lost == 1 and self.scaler is None:  # a scaler finds its scale by such steps
+            self.progress.warn(
+                f"step {self.record.step + 1}: found a loss or gradient that is no finite number; this step is left "
+                "out, and so will others like it: check the values of the scenes if the loss does not fall"
+            )
         if self.record.skipped >= MOST_SKIPPED:
             raise TrainingError(
                 f"step {self.record.step + 1}: found no finite loss or gradient in {MOST_SKIPPED} steps in a row ("
@@ -203,20 +211,23 @@ class Run:
         """Count the step that was just made."""
         record = self.record
         record.step += 1
-        self.average.update(record.step)
         if not record.skipped:
+            self.average.update(record.step)
             record.add(_means(self._terms))
-        self.over = self._is_over()
-        self._due = self.schedule.validates(self.moment()) or self.over
+        self.over, self._due, self._stopped = self._agreed()
         self._rowed = self._due or record.step % ROW_EVERY == 0
         if self._rowed:
             record.seconds = self._clock()
             record.history.append({**record.row(), "learning_rate": self.rate})
         self._midway = self.updating = False
 
-    def _is_over(self) -> bool:
-        over, self._stopped = self.crew.agree((self.schedule.over(self.moment()), self.crew.stopped))
-        return bool(over)
+    def _agreed(self) -> tuple[bool, bool, bool]:
+        """Whether the run is over, a validation follows, and the processes are to end: by the first one's clock."""
+        moment = self.moment()
+        agreed: tuple[bool, bool, bool] = self.crew.agree(
+            (self.schedule.over(moment), self.schedule.validates(moment), self.crew.stopped)
+        )
+        return agreed
 
     def after_step(self) -> None:
         """Whatever follows a step: a word to the user, a validation, a line of the log, a checkpoint."""
@@ -283,7 +294,7 @@ class Run:
     def catch_up(self) -> None:
         """Do the validation that an interruption has cut off."""
         record = self.record
-        if record.done or record.checked == record.step or not self.schedule.validates(self.moment()):
+        if record.done or record.checked == record.step or not self._agreed()[1]:
             return
         self.check()
         if record.history and self.crew.leads:

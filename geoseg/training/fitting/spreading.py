@@ -20,9 +20,10 @@ from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from geoseg.core.protocols import Progress, Silent
 from geoseg.errors import GeosegError, ResourceError, TrainingError
-from geoseg.inference.device import Compute, cores, torch_settings
+from geoseg.inference.device import Compute, cores
 from geoseg.training.fitting.course import Course
 from geoseg.training.fitting.crew import Crew
+from geoseg.training.fitting.speed import at_full_speed
 
 _POLL = 0.2  # seconds between two looks at the processes
 _PATIENCE = 300.0  # seconds for a step, a validation and a checkpoint
@@ -159,7 +160,7 @@ def _member(rank: int, orders: Orders) -> None:
         torch.cuda.set_device(compute.device)
     torch.distributed.init_process_group(_BACKENDS.get(kind, "gloo"), rank=rank, world_size=size)
     try:
-        with torch_settings(compute):
+        with at_full_speed(compute):
             go_on(course, compute, Crew(rank, size, orders.stop), Told(orders) if rank == 0 else Silent(), orders.rate)
         torch.distributed.barrier()
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@ from geoseg.core.values import normalisation
 from geoseg.errors import ModelError, SpecError
 from geoseg.models import LoadedModel
 from geoseg.training.batch import Batch
+from geoseg.training.fitting.answers import enlarged
 from geoseg.training.fitting.course import Course
 from geoseg.training.options import DistillationOptions
 
@@ -63,9 +64,7 @@ class Teacher:
         raw = batch.images[:, self._bands] * self._span + self._low
         inputs = torch.where(batch.valid[:, None], raw * self._scale + self._offset, 0.0)
         answer: Tensor = self._module(inputs.contiguous(memory_format=torch.channels_last))
-        if answer.shape[2:] != inputs.shape[2:]:
-            answer = functional.interpolate(answer, inputs.shape[2:], mode="bilinear")
-        return answer.float()[:, self._order]
+        return enlarged(answer, inputs.shape[2:])[:, self._order]
 
 
 def _check(teacher: ModelCard, card: ModelCard) -> None:

@@ -68,8 +68,9 @@ def test_grey_is_grey_at_last(batch):
 @pytest.mark.parametrize(
     "options", [{"colour": 1.0, "hue": 40.0, "mix": 0.3}, {"haze": (1.0, 0.4)}, {"shadow": 1.0}, {"jpeg": (1.0, 30)}]
 )
-def test_radar_and_heat_see_neither_colour_nor_air(options):
-    bands = ("red", "vv", "green", "lwir", "blue", "ndvi")
+@pytest.mark.parametrize("others", [("vv", "lwir", "ndvi"), ("dsm", "elevation@2", "what")])
+def test_radar_heat_and_heights_see_neither_colour_nor_air(options, others):
+    bands = ("red", others[0], "green", others[1], "blue", others[2])
     batch = make_batch(houses(2, 32), bands=6)
     after = changed(batch, bands, **options).images
     assert torch.equal(after[:, [1, 3, 5]], batch.images[:, [1, 3, 5]])
@@ -145,6 +146,6 @@ def test_jpeg_is_near_and_not_the_same():
 def test_spectrum_finds_colours_of_each_date():
     assert Spectrum.of(("red@1", "green@1", "blue@1", "blue@2", "red@2", "green@2")).rgb == ((0, 1, 2), (4, 5, 3))
     assert Spectrum.of(("red", "green", "nir")).rgb == ()
-    assert Spectrum.of(("what", "vv")).light == (0,)
+    assert Spectrum.of(("what", "vv", "pan")).light == (2,)
     assert at((1, 2, 3)) == slice(1, 4)
     assert at((3, 2, 1)) == [3, 2, 1]

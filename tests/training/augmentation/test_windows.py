@@ -114,3 +114,18 @@ def test_probability_is_that_of_a_window():
     after = changed(batch, noise=(0.3, 0.05))
     count = int((after.images != batch.images).flatten(1).any(1).sum())
     assert 85 < count < 155  # 120 expected, and 9 to either side usual
+
+
+@pytest.mark.parametrize("options", [{"shadow": 1.0}, {"noise": (1.0, 0.01)}, {"jpeg": (1.0, 90)}, EVERYTHING])
+def test_values_beyond_the_range_stay_there_as_predictions_see_them(options):
+    batch = make_batch(torch.zeros(8, 32, 32))
+    batch.images[:, 0, :4] = 1.9
+    batch.images[:, 1, 4:8] = -0.4
+    after = changed(batch, **{**options, "cutmix": 0.0, "tint": 0.0}).images
+    assert (after[:, 0] <= 1.9).all()
+    assert (after[:, 1] >= -0.4).all()
+    assert (after[:, 2] >= 0).all()
+    assert (after[:, 2] <= 1).all()
+    if options is not EVERYTHING:
+        assert (after[:, 0].amax((1, 2)) > 1.5).all()
+        assert (after[:, 1].amin((1, 2)) < -0.1).all()

@@ -220,15 +220,19 @@ def test_no_finite_loss_ends_the_run(tmp_path: Path) -> None:
         fit(course(tmp_path, network=network))
 
 
-def test_a_step_without_finite_gradients_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("freeze_norms", [True, False])
+def test_a_step_without_finite_gradients_is_left_out(tmp_path: Path, freeze_norms: bool) -> None:
     class Bad(Source):
         def __call__(self, first: int, last: int) -> Any:
             for batch, number in zip(super().__call__(first, last), range(first, last), strict=True):
-                yield replace(batch, images=batch.images * (float("inf") if number == 3 else 1))
+                yield replace(batch, images=batch.images * (float("inf") if number in (3, 5) else 1))
 
-    fitted = fit(course(tmp_path, options(steps=40, freeze_norms=True), batches=Bad()))
+    heard = Heard()
+    fitted = fit(course(tmp_path, options(steps=40, freeze_norms=freeze_norms), batches=Bad()), heard)
     assert all(tensor.isfinite().all() for tensor in fitted.weights.values())
     assert fitted.best["iou"] > 0.8
+    assert len(heard.warnings) == 1
+    assert "step 4: found a loss or gradient that is no finite number" in heard.warnings[0]
 
 
 def test_patience_ends_a_run_and_its_resumption(tmp_path: Path) -> None:
@@ -261,6 +265,13 @@ def test_the_encoder_keeps_still_for_its_share(tmp_path: Path) -> None:
         assert torch.equal(tensor, fitted.weights[name]) == name.startswith("encoder"), name
     thawed = fit(course(tmp_path / "b", options(frozen=0.5, keep="last", ema=0.0)))
     assert not torch.equal(start.encoder[0].weight, thawed.weights["encoder.0.weight"])
+
+
+def test_an_encoder_that_is_not_there_cannot_keep_still(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1))
+    for loop in ({"frozen": 0.5}, {"encoder_factor": 0.1}, {"frozen": 0.5, "learning_rate": "find"}):
+        with pytest.raises(SpecError, match=r"loop\.frozen, loop\.encoder_factor: found .* no encoder in Sequential"):
+            fit(course(tmp_path, options(**loop), network=network))
 
 
 def test_statistics_of_norms_can_be_kept(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from geoseg.core.classes import ClassInfo, ClassSet
-from geoseg.errors import MissingExtraError, ModelError, SpecError
+from geoseg.errors import MissingExtraError, ModelError, SpecError, WriteError
 from geoseg.models import LoadedModel, create_model
 from geoseg.models.answers import Answer, Objects
 from geoseg.training.fitting import fit
@@ -18,7 +18,8 @@ from geoseg.training.fitting.answers import confident, shown_by, without_separat
 from geoseg.training.fitting.average import Average
 from geoseg.training.fitting.finder import steepest
 from geoseg.training.fitting.log import Log
-from geoseg.training.fitting.optimizer import optimizer_for, set_rate
+from geoseg.training.fitting.objective import ObjectsObjective
+from geoseg.training.fitting.optimizer import encoder_of, optimizer_for, set_rate
 from geoseg.training.fitting.pictures import Gallery, Window, coloured, rgb_of
 from geoseg.training.fitting.schedule import Moment, Schedule
 from geoseg.training.fitting.teaching import Teacher
@@ -112,9 +113,15 @@ def test_vectors_do_not_decay_and_the_encoder_has_its_own_rate() -> None:
     }
 
 
+def test_the_encoder_is_found_inside_of_other_networks() -> None:
+    network = create_model("multiscale", encoder="resnet18", in_channels=3, classes=2)
+    assert encoder_of(network) is network.get_submodule("base.encoder")
+    assert encoder_of(create_model("pixel-linear", in_channels=3, classes=2)) is None
+
+
 def test_the_rate_lies_below_where_the_loss_falls_fastest() -> None:
     rates = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
-    assert steepest(rates, [1.0, 0.99, 0.8, 0.75, 2.0]) == 3.3e-4
+    assert steepest(rates, [1.0, 0.99, 0.8, 0.75, 2.0]) == 3.3e-5  # each loss is that before its rate's step
     assert steepest(rates, [1.0, 1.1, 1.2]) == 1e-5  # falls nowhere
 
 
@@ -152,6 +159,13 @@ def test_the_separator_counts_as_the_best_thing() -> None:
     assert without_separator(shown.classes, logits, told).tolist() == [[[1, 5, 5]]]
 
 
+def test_logits_smaller_than_their_window_are_enlarged() -> None:
+    logits = torch.tensor([[0.0, 9, 0, 0], [1, 0, 9, 2], [0, 0, 9, 1.0]]).T[None, :, None]
+    told = card().model_copy(update={"classes": separated()})
+    classes = shown_by(logits, told, torch.Size((2, 6))).classes
+    assert without_separator(classes, logits, told).tolist() == [[[1, 1, 1, 5, 5, 5]] * 2]
+
+
 def test_objects_lie_above_each_other_by_score() -> None:
     boxes = torch.tensor([[0, 0, 2, 2], [1, 0, 3, 1], [0, 0, 4, 4]])
     masks = [torch.ones(2, 2, dtype=torch.bool), torch.tensor([[True, False]]), torch.ones(4, 4, dtype=torch.bool)]
@@ -160,6 +174,21 @@ def test_objects_lie_above_each_other_by_score() -> None:
     shown = shown_by(Answer([found]), told, torch.Size((4, 4)))
     assert shown.objects[0].tolist() == [[1, 2, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert torch.equal(shown.classes[0] == 1, shown.objects[0] > 0)
+    assert shown.sure[0, 1].tolist() == pytest.approx([0.6, 0.6, 0.8, 0.8])  # a faint object may be one
+    assert confident(shown, 0.9)[0, 1:].unique().tolist() == [255]
+
+
+def test_networks_that_find_objects_see_no_ground_that_nobody_knows() -> None:
+    class Seen:
+        def losses(self, chips: torch.Tensor, targets: object) -> dict[str, torch.Tensor]:
+            self.chips = chips
+            return {}
+
+    batch, seen = squares(1), Seen()
+    batch.valid[:, :, :3] = False
+    ObjectsObjective(card().model_copy(update={"kind": "instance"})).terms(seen, batch)  # type: ignore[arg-type]
+    assert torch.equal((seen.chips != 0).all(1), batch.valid & (batch.classes != 255))
+    assert (seen.chips == 0).all(1)[:, :2].all()
 
 
 def test_the_sheet_shows_the_worst_and_always_the_same_others(tmp_path: Path) -> None:
@@ -230,6 +259,23 @@ def test_a_log_that_is_not_installed_is_asked_for(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"geoseg\[wandb\]"):
         Log(tmp_path, ("csv", "wandb"), "x")
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    log = Log(tmp_path / "run", ("csv",), "x")
+    with pytest.raises(WriteError, match=r"log\.csv: could not be written"):
+        log.begin([{"step": 1, "loss": 1.0}])
+    (tmp_path / "run").mkdir()
+    log.begin([{"step": 1, "loss": 1.0}])
+    (tmp_path / "run" / "log.csv").unlink()
+    (tmp_path / "run" / "log.csv").mkdir()
+    with pytest.raises(WriteError, match=r"log\.csv: could not be written"):
+        log.add([{"step": 2, "loss": 1.0}])
+    gallery = Gallery(seed=1)
+    gallery.add(Window(np.zeros((4, 4, 3), np.uint8), *np.zeros((2, 4, 4), np.uint8), 0.5))
+    (tmp_path / "pictures").touch()
+    with pytest.raises(WriteError, match=r"a\.png: could not be written"):
+        gallery.write(tmp_path / "pictures" / "a.png", toy_classes(2))
 
 
 def test_tensorboard_gets_the_rows(tmp_path: Path) -> None:
