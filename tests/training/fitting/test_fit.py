@@ -267,13 +267,6 @@ def test_the_encoder_keeps_still_for_its_share(tmp_path: Path) -> None:
     assert not torch.equal(start.encoder[0].weight, thawed.weights["encoder.0.weight"])
 
 
-def test_an_encoder_that_is_not_there_cannot_keep_still(tmp_path: Path) -> None:
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1))
-    for loop in ({"frozen": 0.5}, {"encoder_factor": 0.1}, {"frozen": 0.5, "learning_rate": "find"}):
-        with pytest.raises(SpecError, match=r"loop\.frozen, loop\.encoder_factor: found .* no encoder in Sequential"):
-            fit(course(tmp_path, options(**loop), network=network))
-
-
 def test_statistics_of_norms_can_be_kept(tmp_path: Path) -> None:
     fitted = fit(course(tmp_path, options(freeze_norms=True, keep="last")))
     assert torch.equal(fitted.weights["encoder.1.running_mean"], torch.zeros(8))

@@ -116,7 +116,15 @@ def test_vectors_do_not_decay_and_the_encoder_has_its_own_rate() -> None:
 def test_the_encoder_is_found_inside_of_other_networks() -> None:
     network = create_model("multiscale", encoder="resnet18", in_channels=3, classes=2)
     assert encoder_of(network) is network.get_submodule("base.encoder")
-    assert encoder_of(create_model("pixel-linear", in_channels=3, classes=2)) is None
+
+
+def test_an_encoder_that_is_not_there_cannot_be_treated_apart() -> None:
+    network = create_model("pixel-linear", in_channels=3, classes=2)
+    assert encoder_of(network) is None
+    assert optimizer_for(network, LoopOptions())
+    for loop in ({"frozen": 0.5}, {"encoder_factor": 0.1}):
+        with pytest.raises(SpecError, match=r"loop\.frozen, loop\.encoder_factor: found .* and no encoder in Pixel"):
+            optimizer_for(network, LoopOptions(**loop))
 
 
 def test_the_rate_lies_below_where_the_loss_falls_fastest() -> None:
