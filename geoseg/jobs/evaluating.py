@@ -23,6 +23,7 @@ from geoseg.errors import LabelError, RegionError
 from geoseg.evaluation.compare import Comparison, Found, compare_scene
 from geoseg.evaluation.counts import SceneCounts
 from geoseg.evaluation.figures import Evaluation, SceneFigures
+from geoseg.evaluation.mapped import with_strange
 from geoseg.evaluation.rasters import on_grid_of
 from geoseg.evaluation.report import Exhibit, exhibits, write_report
 from geoseg.evaluation.summary import figures
@@ -99,9 +100,8 @@ def plan_evaluate(job: EvaluateJob, model: LoadedModel | None = None) -> Evaluat
             scene.bidx_for(card.bands)
             grid_for(scene, card, _predict_job(job, job.scenes[0], reference or "", {}))
     labels, classes = read_all(job.scenes, scenes, card.classes if card else None)
-    for path in job.predictions:
-        if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-            raise LabelError(f"{path}: there is no such file; expected a map: polygons, or a raster of classes")
+    for path, scene in zip(job.predictions, scenes, strict=False):
+        classes = with_strange(_there(path), scene, classes) if is_vector(_there(path)) else classes
     predictions: Sequence[str | None] = job.predictions or [None] * len(scenes)
     subjects = tuple(
         Subject(scene, _inside(job, one, scene), prediction)
@@ -173,6 +173,13 @@ def _model(job: EvaluateJob, model: LoadedModel | None) -> tuple[ModelCard | Non
 
     reference = job.model or get_task(job.task or "").default_model()
     return (model.card if model else read_card(resolve(reference))), reference
+
+
+def _there(path: str) -> Path:
+    """The path of a map. Raises LabelError where there is none."""
+    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
+        raise LabelError(f"{path}: there is no such file; expected a map: polygons, or a raster of classes")
+    return Path(path)
 
 
 def _inside(job: EvaluateJob, labels: Labels, scene: Scene) -> Labels:
@@ -266,7 +273,11 @@ def _of_raster(subject: Subject, path: Path, folder: Path, classes: ClassSet) ->
 
 
 def _comparison(plan: EvaluatePlan, number: int) -> Comparison:
-    return Comparison(min_area_m2=plan.job.min_area_m2, blank=plan.job.scenes[number].labels.blank)
+    return Comparison(
+        min_area_m2=plan.job.min_area_m2,
+        blank=plan.job.scenes[number].labels.blank,
+        bidx=None if plan.card is None else plan.subjects[number].scene.bidx_for(plan.card.bands),
+    )
 
 
 def _used_threshold(plan: EvaluatePlan) -> float:

@@ -81,6 +81,18 @@ def test_the_polygons_that_geoseg_made_are_as_good_as_the_model(towns, model, tm
     assert by_polygons.total.classes[1].objects == by_model.total.classes[1].objects
 
 
+def test_what_only_the_map_knows_is_wrong_and_not_refused(towns, tmp_path):
+    image, labels = towns[0]
+    truth = geopandas.read_file(labels)
+    truth["class"] = ["object"] * (len(truth) - 6) + ["shed"] * 6
+    truth.to_file(tmp_path / "map.gpkg")
+    found = geoseg.evaluate(image, labels, predictions=tmp_path / "map.gpkg")
+    by_name = {one.name: one for one in found.total.classes}
+    assert by_name["object"].counts["matched_objects"] == len(truth) - 6
+    assert by_name["shed"].counts["truth_objects"] == 0
+    assert by_name["shed"].counts["found_objects"] == 6
+
+
 def test_a_region_is_all_that_counts(towns, model):
     image, labels = towns[0]
     with rasterio.open(image) as scene:
