@@ -92,7 +92,7 @@ def with_halo(strips: Iterator[Strip], halo: int, last: int) -> Iterator[tuple[S
 
 
 def classes_of(path: Path, scene: Scene, rows: Sequence[Span], x: Span) -> Iterator[NDArray[np.uint8]]:
-    """Runs of rows (y, x) of a raster of bytes that has the scene's pixels, 255 where it has no data.
+    """Runs of rows (y, x) uint8 of a class raster that has the scene's pixels, 255 where it has no data.
 
     It may show a part of the scene, or reach beyond it. Raises SceneError for any other raster.
     """
@@ -107,12 +107,17 @@ def classes_of(path: Path, scene: Scene, rows: Sequence[Span], x: Span) -> Itera
             f"{there.crs}; "
             "resample it: gdalwarp -r near -te ... -ts ..."
         )
-    if raster.dtype != np.uint8:
-        raise SceneError(f"{path}: found {raster.dtype} pixels; expected bytes; convert them: gdal_translate -ot Byte")
+    if raster.dtype.kind not in "iu":
+        raise SceneError(
+            f"{path}: found {raster.dtype} pixels; expected whole numbers; convert them: gdal_translate -ot Byte"
+        )
     for run in raster.reader((1,), there, threads=READERS).rows(rows, x):
+        pixels = run.pixels[0]
         if run.valid is not None:
-            run.pixels[0][~run.valid] = NODATA
-        yield run.pixels[0]
+            pixels[~run.valid] = NODATA if pixels.dtype.kind == "u" else -1
+        if pixels.dtype != np.uint8:  # of models that tell objects apart: the classes are wider, for the objects' sake
+            pixels = np.where((pixels >= 0) & (pixels < NODATA), pixels, NODATA).astype(np.uint8)
+        yield pixels
 
 
 @dataclass(frozen=True, slots=True)

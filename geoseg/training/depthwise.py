@@ -70,7 +70,8 @@ class _Depthwise(torch.autograd.Function):
         ctx.save_for_backward(pixels, weight)
         ctx.places, ctx.groups = places, groups
         with torch.autocast("cpu", enabled=False):
-            return functional.conv2d(pixels, weight.to(pixels.dtype), None, *places, groups)
+            made: Tensor = functional.conv2d(pixels, weight.to(pixels.dtype), None, *places, groups)  # type: ignore[call-overload]
+            return made
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

@@ -14,11 +14,13 @@ from geoseg.core.card import ModelCard
 from geoseg.core.classes import NODATA, ClassInfo, ClassSet
 from geoseg.errors import BandError, ModelError, ResolutionError, SpecError
 from geoseg.io.scene import Scene
-from geoseg.models import architectures
+from geoseg.models import architectures, create_model
+from geoseg.models.network import without_memory
 from geoseg.models.pretrained import card_facts
 from geoseg.training.data.ground import OWN_RANGE
 from geoseg.training.options import SeparatorOptions, Training
 
+BYTES = (0.0, 255.0)
 IMAGENET = "imagenet"
 NONE = "none"  # of encoder weights: start from random ones
 ARCHITECTURE = "unet"  # where neither a base nor a name is given
@@ -195,6 +197,8 @@ def _values(options: Training, base: ModelCard | None, bands: Sequence[str], sce
             f"model {base.name} eats {', '.join(base.bands)}, the recipe asks for {', '.join(bands)}; expected the "
             "same bands: start from an architecture instead (model.architecture and model.encoder_weights)"
         )
+    if dtype == "uint8":
+        given = {"value_range": BYTES} | given
     if len(given) < 3:
         given = (_encoders(options, bands, dtype) or _measured(scenes, bands, given.get("value_range"))) | given
     return {"dtype": dtype, **given}
@@ -204,9 +208,17 @@ def _encoders(options: Training, bands: Sequence[str], dtype: str) -> dict[str, 
     """The value_range, mean and std of what the encoder's weights learned from; nothing where they eat other values."""
     architecture = architectures().get(options.model.architecture or ARCHITECTURE)
     reference = options.model.encoder_weights or (IMAGENET if architecture and architecture.takes_encoder else NONE)
-    if reference == NONE:
+    if reference == NONE or architecture is None:
         return {}
-    facts = card_facts(reference, bands)
+    with without_memory():  # a file of weights alone is understood by the network that they are for
+        network = create_model(
+            architecture.name,
+            in_channels=len(bands),
+            classes=2,
+            things=1 if architecture.kind == "panoptic" else 0,
+            **_arguments(options, None, architecture.name),
+        )
+    facts = card_facts(reference, bands, network)
     return {key: facts[key] for key in ("value_range", "mean", "std")} if facts["dtype"] == dtype else {}
 
 
@@ -244,7 +256,7 @@ def _overview(scene: Scene, bands: Sequence[str]) -> NDArray[np.float64]:
 
 def _range(pixels: NDArray[np.float64], dtype: np.dtype[Any]) -> tuple[float, float]:
     if dtype == np.uint8:
-        return 0.0, 255.0
+        return BYTES
     low = min(0.0, float(np.percentile(pixels, 100 - TOP)))
     return low, max(float(np.percentile(pixels, TOP)), low + 1e-6)
 

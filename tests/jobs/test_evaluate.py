@@ -12,8 +12,9 @@ import geoseg
 from geoseg.errors import InputError, LabelError, SpecError
 from geoseg.jobs.evaluating import plan_evaluate
 from geoseg.jobs.spec import job_from
+from geoseg.models import load_model, save_bundle
 from tests.jobs.towns import make_town
-from tests.toy import write_toy_bundle
+from tests.toy import toy_classes, write_toy_bundle
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,24 @@ def test_the_polygons_that_geoseg_made_are_as_good_as_the_model(towns, model, tm
     by_model = geoseg.evaluate(image, labels, model)
     by_polygons = geoseg.evaluate(image, labels, predictions=tmp_path / "p.gpkg")
     assert by_polygons.total.classes[1].objects == by_model.total.classes[1].objects
+
+
+def test_a_model_that_tells_objects_apart_is_judged_by_its_classes_and_objects(towns, tmp_path):
+    classes = toy_classes(3).model_copy(update={"separator": 2})
+    model = write_toy_bundle(tmp_path / "m.safetensors", classes=3, task="any").rename(tmp_path / "plain.safetensors")
+    loaded = load_model(model)
+    save_bundle(tmp_path / "apart.safetensors", loaded.module, loaded.card.model_copy(update={"classes": classes}))
+    image, labels = towns[0]
+    with rasterio.open(image) as scene:
+        profile, roofs = scene.profile, scene.read(1) > 120
+    inner = roofs & np.roll(roofs, 1, 0) & np.roll(roofs, -1, 0) & np.roll(roofs, 1, 1) & np.roll(roofs, -1, 1)
+    with rasterio.open(tmp_path / "told.tif", "w", **profile) as told:
+        told.write(np.repeat((roofs * 2 - inner).astype("uint8")[None], 3, 0))
+    found = geoseg.evaluate(tmp_path / "told.tif", labels, tmp_path / "apart.safetensors")
+    (roof,) = found.total.classes[1:]
+    assert roof.pixels["iou"].value == pytest.approx(1)
+    assert roof.objects["f1"].value == pytest.approx(1)
+    assert roof.counts["found_objects"] == 36
 
 
 def test_what_only_the_map_knows_is_wrong_and_not_refused(towns, tmp_path):
