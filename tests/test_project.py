@@ -106,7 +106,7 @@ def test_version_stands_in_one_place():
     assert importlib.metadata.version("geoseg") == geoseg.__version__
 
 
-EXTRAS = ("clouds", "onnx", "openvino", "stac", "torchgeo", "transformers")
+EXTRAS = ("clouds", "mlflow", "onnx", "openvino", "stac", "tensorboard", "torchgeo", "transformers", "wandb")
 
 
 def _imported(*folders: str) -> set[str]:

@@ -92,14 +92,14 @@ def take_scenes(values: dict[str, Any]) -> list[Entry]:
             raise click.UsageError("--val-labels needs --val-image")
         return entries
     own = {field: checks.get(field) or (known[field] if len(known.get(field, ())) == 1 else ()) for field, _ in EACH}
-    to_check = _entries(check_images, {**known, **own}, scene, prefix="--val-")
+    to_check = _entries(check_images, {**known, **own}, scene, kind="val-")
     return [{**entry, "use": "train"} for entry in entries] + [{**entry, "use": "validation"} for entry in to_check]
 
 
-def _entries(images: Sequence[str], known: dict[str, Any], scene: Entry, prefix: str = "--") -> list[Entry]:
-    each = {field: _each(known.get(field, ()), len(images), flag.replace("--", prefix, 1)) for field, flag in EACH}
+def _entries(images: Sequence[str], known: dict[str, Any], scene: Entry, kind: str = "") -> list[Entry]:
+    each = {field: _each(known.get(field, ()), len(images), flag.replace("--", f"--{kind}", 1)) for field, flag in EACH}
     if images and not known.get("path"):
-        raise click.UsageError(f"{prefix}image needs {prefix}labels")
+        raise click.UsageError(f"--{kind}image needs --{kind}labels")
     same = {name: value for name, value in known.items() if name not in each}
     made = []
     for index, image in enumerate(images):

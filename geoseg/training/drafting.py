@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from geoseg.core.card import ModelCard
 from geoseg.core.classes import NODATA, ClassInfo, ClassSet
@@ -17,6 +19,7 @@ from geoseg.io.scene import Scene
 from geoseg.models import architectures, create_model
 from geoseg.models.network import without_memory
 from geoseg.models.pretrained import card_facts
+from geoseg.models.registry import Architecture
 from geoseg.training.data.ground import OWN_RANGE
 from geoseg.training.options import SeparatorOptions, Training
 
@@ -210,16 +213,16 @@ def _encoders(options: Training, bands: Sequence[str], dtype: str) -> dict[str, 
     reference = options.model.encoder_weights or (IMAGENET if architecture and architecture.takes_encoder else NONE)
     if reference == NONE or architecture is None:
         return {}
-    with without_memory():  # a file of weights alone is understood by the network that they are for
-        network = create_model(
-            architecture.name,
-            in_channels=len(bands),
-            classes=2,
-            things=1 if architecture.kind == "panoptic" else 0,
-            **_arguments(options, None, architecture.name),
-        )
-    facts = card_facts(reference, bands, network)
+    facts = card_facts(reference, bands, _skeleton(architecture, options, bands) if Path(reference).is_file() else None)
     return {key: facts[key] for key in ("value_range", "mean", "std")} if facts["dtype"] == dtype else {}
+
+
+def _skeleton(architecture: Architecture, options: Training, bands: Sequence[str]) -> nn.Module:
+    """The network that a file of weights is for, without memory: such a file may be understood by that alone."""
+    things = 1 if architecture.kind == "panoptic" else 0
+    arguments = _arguments(options, None, architecture.name)
+    with without_memory():
+        return create_model(architecture.name, in_channels=len(bands), classes=2, things=things, **arguments)
 
 
 def _measured(scenes: Sequence[Scene], bands: Sequence[str], value_range: tuple[float, float] | None) -> dict[str, Any]:

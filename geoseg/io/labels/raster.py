@@ -116,7 +116,7 @@ def open_classes(
     if not 1 <= source.bidx <= len(file.bands):
         raise LabelError(
             f"{source.path}: there is no band {source.bidx}; found {len(file.bands)}; choose the one that holds the "
-            "classes (--label-bidx)"
+            "classes (--labels-bidx)"
         )
     if file.nodata is not None and text_of(file.nodata) in map(text_of, source.values):
         file = open_scene(SceneSource(paths=(source.path,), nodata=_NO_VALUE))
@@ -190,7 +190,7 @@ def _scanned(source: LabelSource, file: Scene, window: tuple[Span, Span]) -> dic
         if len(counts) > _MOST:
             raise LabelError(
                 f"{source.path}: band {source.bidx} holds more than {_MOST} different values; expected classes; give "
-                "the raster of classes, or choose its band (--label-bidx)"
+                "the raster of classes, or choose its band (--labels-bidx)"
             )
     return counts
 
