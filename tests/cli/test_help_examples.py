@@ -148,6 +148,8 @@ def outputs_named(line: str) -> list[str]:
 @pytest.mark.parametrize("line", list(dict.fromkeys(example_lines())))
 def test_examples_of_the_help_run(line, prepared, quick_models, tmp_path, capsys, monkeypatch):
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    for name in outputs_named(line):  # what one example writes is there for another that reads it
+        (tmp_path / name).unlink(missing_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GEOSEG_CACHE", str(tmp_path / "cache"))
     out = run_line(line, capsys, monkeypatch)
