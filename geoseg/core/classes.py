@@ -76,6 +76,11 @@ class ClassSet(BaseModel):
         """The classes that are not background."""
         return tuple(c for c in self.classes if c.id != self.background)
 
+    def without_separator(self) -> ClassSet:
+        """The classes that labels may name and that a map shows: all but the one that tells objects apart."""
+        kept = tuple(c for c in self.classes if c.id != self.separator)
+        return self.model_copy(update={"classes": kept, "separator": None, "separated": None})
+
     def by_id(self, class_id: int) -> ClassInfo:
         """The class with that id; raises KeyError."""
         for c in self.classes:

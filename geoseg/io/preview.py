@@ -311,7 +311,7 @@ def _mover(crs: Any, grid: GeoBox) -> Any:
 
 
 def _furniture(picture: Picture, base: Image.Image, shapes: _Shapes, classes: ClassSet) -> Furniture:
-    entries = tuple(LegendEntry(c.name, c.rgb, shapes.counts[c.id]) for c in classes.foreground)
+    entries = tuple(LegendEntry(c.name, c.rgb, shapes.counts[c.id]) for c in classes.without_separator().foreground)
     size = ground_pixel(picture.grid)
     across = None if size is None else size[1] * picture.grid.shape[1] / base.width
     return Furniture(picture.title, picture.credit, entries, across, north_of(picture.grid))

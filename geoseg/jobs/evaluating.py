@@ -38,7 +38,6 @@ from geoseg.jobs.redact import without_secrets
 from geoseg.jobs.result import Result
 from geoseg.jobs.spec import EvaluateJob, PredictJob, job_of
 from geoseg.tasks import get_task
-from geoseg.training.drafting import without_separator
 
 if TYPE_CHECKING:
     from geoseg.models import LoadedModel
@@ -79,7 +78,7 @@ class EvaluatePlan:
             "kind": self.job.kind,
             "model": None if self.card is None else {"name": self.card.name, "version": self.card.version},
             "scenes": [{**_facts(subject), "prediction": subject.prediction} for subject in self.subjects],
-            "classes": [c.name for c in without_separator(self.classes).foreground],
+            "classes": [c.name for c in self.classes.without_separator().foreground],
             "outputs": {kind: str(path) for kind, path in self.outputs.items()},
             "tiles": {"planned": len(self.subjects)},
         }
@@ -149,7 +148,7 @@ def compared(plan: EvaluatePlan, folder: Path, told: Progress) -> tuple[Evaluati
 
 
 def _evaluation(plan: EvaluatePlan, counted: Sequence[SceneCounts]) -> Evaluation:
-    classes = without_separator(plan.classes)
+    classes = plan.classes.without_separator()
     total, scenes, calibration = figures(counted, classes, _used_threshold(plan), plan.job.resamples)
     return Evaluation(
         geoseg=geoseg.__version__,
@@ -204,7 +203,7 @@ def both(first: RegionMask, second: RegionMask) -> RegionMask:
 def _found(plan: EvaluatePlan, index: int, folder: Path, told: Progress) -> Found:
     """What there is to be compared with a subject's labels, made in `folder` where it has to be."""
     subject = plan.subjects[index]
-    classes = without_separator(plan.classes)
+    classes = plan.classes.without_separator()
     folder.mkdir()
     if subject.prediction is None:
         return _predicted(plan, index, folder, told)
@@ -240,7 +239,7 @@ def _predicted(plan: EvaluatePlan, index: int, folder: Path, told: Progress) -> 
         raster=kept["raster"],
         scores=kept.get("scores"),
         vector=kept.get("vector"),
-        classes=without_separator(card.classes),
+        classes=card.classes.without_separator(),
     )
 
 

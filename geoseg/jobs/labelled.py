@@ -9,7 +9,6 @@ from geoseg.io.labels import Labels, LabelSource, read_labels
 from geoseg.io.scene import Scene
 from geoseg.io.sources import source_files
 from geoseg.jobs.parts import LabelledSpec
-from geoseg.training.drafting import without_separator
 
 
 def read_files(one: LabelledSpec) -> list[str]:
@@ -22,7 +21,7 @@ def read_all(
     specs: Sequence[LabelledSpec], scenes: Sequence[Scene], known: ClassSet | None
 ) -> tuple[list[Labels], ClassSet]:
     """The labels of all scenes, and their classes: the `known` ones, or all that the labels name. Raises LabelError."""
-    wanted = None if known is None else without_separator(known)
+    wanted = None if known is None else known.without_separator()
     sources = [LabelSource(**dict(one.labels)) for one in specs]
     labels = [read_labels(source, scene, wanted) for source, scene in zip(sources, scenes, strict=True)]
     if known is not None:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from geoseg.jobs.metadata import job_metadata
 from geoseg.jobs.outlet import Outlets
 from geoseg.jobs.plan import Plan, grown
 from geoseg.jobs.result import Result
+from geoseg.jobs.told import Told
 from geoseg.jobs.vectors import Drawn, Target, open_vectors
 from geoseg.jobs.window import OnGrid, WindowSink
 
@@ -37,11 +38,9 @@ PREVIEW_SIZE = 2000  # pixels of the picture's longer side, at most
 
 
 @dataclass(slots=True)
-class _Told:
-    """Progress in whole pixels of the scene, that also remembers what the user was warned of."""
+class _Told(Told):
+    """Progress in whole pixels of the scene."""
 
-    progress: Progress
-    warnings: list[str] = field(default_factory=list)
     pixels: float = 0.0  # of the scene, done
     whole: int = 0  # of them, told
 
@@ -49,11 +48,6 @@ class _Told:
         self.pixels += pixels
         self.progress.advance(tiles, round(self.pixels) - self.whole)
         self.whole = round(self.pixels)
-
-    def warn(self, message: str) -> None:
-        if message not in self.warnings:
-            self.warnings.append(message)
-            self.progress.warn(message)
 
 
 @dataclass(frozen=True, slots=True)

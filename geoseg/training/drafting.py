@@ -42,15 +42,9 @@ class Values:
     std: tuple[float, ...]
 
 
-def without_separator(classes: ClassSet) -> ClassSet:
-    """The classes that labels may name: all but the one that tells objects apart."""
-    kept = tuple(c for c in classes.classes if c.id != classes.separator)
-    return classes.model_copy(update={"classes": kept, "separator": None, "separated": None})
-
-
 def with_separator(classes: ClassSet, asked: SeparatorOptions) -> ClassSet:
     """The classes with one more, that tells objects apart, if it is asked for. Raises SpecError without things."""
-    plain = without_separator(classes)
+    plain = classes.without_separator()
     if asked.kind == "none":
         return plain
     if not any(c.kind == "thing" for c in plain.foreground):

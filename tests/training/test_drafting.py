@@ -6,7 +6,7 @@ import pytest
 from geoseg.core.classes import ClassInfo, ClassSet
 from geoseg.errors import BandError, ModelError, ResolutionError, SpecError
 from geoseg.io.scene import open_scene
-from geoseg.training.drafting import draft, separator_of, survey, with_separator, without_separator
+from geoseg.training.drafting import draft, separator_of, survey, with_separator
 from geoseg.training.options import AboutOptions, ModelOptions, SeparatorOptions, Training
 from tests.factory import make_raster
 from tests.toy import toy_card
@@ -92,10 +92,10 @@ def test_a_separator_is_one_class_more_and_is_drawn_again_in_the_same_way(scene)
     assert card.classes.separator == 2
     assert card.classes.by_id(2).name == "contact"
     assert card.channel_ids == (0, 1, 2)
-    again = draft(Training(), card, without_separator(card.classes), [scene], "town")
+    again = draft(Training(), card, card.classes.without_separator(), [scene], "town")
     assert again.classes == card.classes
     assert separator_of(again) == SeparatorOptions(kind="contact", width_m=0.8)
-    assert without_separator(card.classes) == CLASSES
+    assert card.classes.without_separator() == CLASSES
 
 
 def test_a_separator_needs_things():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -31,14 +32,7 @@ def pasted(batch: Batch, probability: float, draws: Draws) -> Batch:
     After Ghiasi et al. 2021, arXiv:2012.07177, but no thing is covered by another, for houses do not stand on houses.
     Pasted things keep their classes, take numbers that are free, and are lit like the window that they come into.
     """
-    if not probability or len(batch) < 2:
-        return batch
-    result = _copied(batch)
-    for index in range(len(batch)):
-        other = _partner(batch, index, draws) if draws.happens(probability) else None
-        if other is not None:
-            _paste(_window(result, index), _window(batch, other), draws)
-    return result
+    return _mixed(batch, probability, draws, _paste)
 
 
 def cut_and_mixed(batch: Batch, probability: float, draws: Draws) -> Batch:
@@ -47,13 +41,18 @@ def cut_and_mixed(batch: Batch, probability: float, draws: Draws) -> Batch:
     After Yun et al. 2019, arXiv:1905.04899, with the labels of each pixel instead of their mixture. Objects that the
     rectangle cuts are two.
     """
+    return _mixed(batch, probability, draws, _cut_in)
+
+
+def _mixed(batch: Batch, probability: float, draws: Draws, mix: Callable[[_Window, _Window, Draws], None]) -> Batch:
+    """The batch in which `mix` has changed windows, each by another one of like resolution."""
     if not probability or len(batch) < 2:
         return batch
     result = _copied(batch)
     for index in range(len(batch)):
         other = _partner(batch, index, draws) if draws.happens(probability) else None
         if other is not None:
-            _cut_in(_window(result, index), _window(batch, other), draws)
+            mix(_window(result, index), _window(batch, other), draws)
     return result
 
 

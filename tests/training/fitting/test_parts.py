@@ -24,6 +24,7 @@ from geoseg.training.fitting.pictures import Gallery, Window, coloured, rgb_of
 from geoseg.training.fitting.schedule import Moment, Schedule
 from geoseg.training.fitting.teaching import Teacher
 from geoseg.training.options import DistillationOptions, LoopOptions
+from tests.conftest import needed
 from tests.toy import toy_classes
 from tests.training.fitting.courses import card, course, options, small, squares
 
@@ -287,7 +288,7 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 
 def test_tensorboard_gets_the_rows(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
+    needed("tensorboard")
     fit(course(tmp_path, options(logger=("tensorboard",))))
     assert not (tmp_path / "log.csv").exists()
     events = list((tmp_path / "tensorboard").rglob("events.out.tfevents.*"))
