@@ -47,22 +47,33 @@ EXACT = Postprocess()  # pixels' edges, nothing dropped
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task: `model` is a packaged bundle's name or a hub's reference, None where there is none to be named."""
+    """A task: `model` is a packaged bundle's name or a hub's reference, None where there is none to be named.
+
+    `published` is a command that pulls a model for it, with what is known of that model; "" where none is known.
+    """
 
     name: str
     description: str
     model: str | None
     postprocess: Postprocess
+    published: str = ""
 
     def default_model(self) -> str:
         """The model that is taken where none is named. Raises ModelError where there is none."""
         if self.model is None:
+            pull = f". A published model: {self.published}" if self.published else ""
             raise ModelError(
                 f"task {self.name!r}: no model comes with it; name one with --model (a bundle's path). Its "
-                f"postprocess works on any class raster: geoseg vectorize classes.tif --postprocess {self.name}"
+                f"postprocess works on any class raster: geoseg vectorize classes.tif --postprocess {self.name}{pull}"
             )
         return self.model
 
+
+_LOVEDA = (  # what this repository tells of itself, and what it does not, was seen in programs that use it
+    "geoseg models pull hf:wu-pr-gw/segformer-b2-finetuned-with-LoveDA --task landcover --bands red,green,blue "
+    "--resolution 0.3 --accept-license (its publisher states no licence; it learned from LoveDA: towns and villages in "
+    "China, for academic use)"
+)
 
 _TASKS = (
     Task(
@@ -84,6 +95,7 @@ _TASKS = (
         Postprocess(
             outline="smooth", min_area_m2=100.0, min_area_px=9.0, fill_holes_m2=100.0, simplify_m=1.0, simplify_px=1.0
         ),
+        published=_LOVEDA,
     ),
     Task(
         "landcover",
@@ -98,6 +110,7 @@ _TASKS = (
             simplify_m=1.0,
             simplify_px=1.0,
         ),
+        published=_LOVEDA,
     ),
     Task(
         "trees",

@@ -22,6 +22,8 @@ def test_the_models_that_tasks_name_are_packaged_and_made_for_them():
 def test_a_task_without_a_model_says_what_to_do():
     with pytest.raises(ModelError, match="no model comes with it; name one with --model"):
         TASKS["roads"].default_model()
+    with pytest.raises(ModelError, match="A published model: geoseg models pull hf:"):
+        TASKS["landcover"].default_model()
 
 
 @pytest.mark.parametrize("card", packaged(), ids=lambda card: card.name)

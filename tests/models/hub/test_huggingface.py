@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 
 import pytest
 import safetensors.torch
@@ -13,6 +14,9 @@ from geoseg.errors import ModelError, UnknownNameError
 from geoseg.models import load_model, resolve
 from geoseg.models.hub import pull
 from geoseg.models.importing import Hints
+from geoseg.tasks import TASKS
+from geoseg_cli.main import main
+from tests.conftest import needed
 from tests.toy import write_toy_bundle
 
 REPO = "owner/town"
@@ -107,6 +111,28 @@ def test_a_network_of_smp_is_pulled_with_its_config(publish, tmp_path, cache):
     stored = safetensors.torch.load(files["model.safetensors"])
     for name, tensor in load_model(found.path).module.state_dict().items():
         assert torch.equal(tensor, stored[name])
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS.values() if task.published], ids=lambda task: task.name)
+def test_the_published_model_that_a_task_names_is_pulled_as_it_says(publish, tmp_path, capsys, task):
+    words = shlex.split(task.published.partition(" (")[0])
+    assert words[:3] == ["geoseg", "models", "pull"]
+    transformers = needed("transformers")
+    named = ("Ignore", "Background", "Building", "Road", "Water", "Barren", "Forest", "Agricultural")
+    small = {"hidden_sizes": [16, 32, 48, 64], "depths": [1, 1, 1, 1], "decoder_hidden_size": 32}
+    config = transformers.SegformerConfig(**small, id2label=dict(enumerate(named)))
+    transformers.SegformerForSemanticSegmentation(config).save_pretrained(tmp_path / "net")
+    told = {"do_normalize": True, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    files = {file.name: file.read_bytes() for file in (tmp_path / "net").iterdir()}
+    publish(
+        {**files, "preprocessor_config.json": json.dumps({**told, "do_rescale": True}).encode()},
+        licence={},
+        repo=words[3].removeprefix("hf:"),
+    )
+    assert main(words[1:]) == 0, capsys.readouterr()
+    card = load_model(words[3]).card
+    assert card.resolution == 0.3
+    assert {c.name for c in card.classes.foreground} == {*named} - {"Background"}
 
 
 def test_a_revision_and_a_file_are_chosen(hub, publish, bundle, tmp_path):
