@@ -104,6 +104,8 @@ def test_a_huge_tile_is_not_tried():
 
 def test_a_file_of_one_large_size_is_run_with_it(tmp_path):
     module = torch.nn.Conv2d(1, 2, 1).eval().requires_grad_(False)
+    module.weight.zero_()
+    module.bias.fill_(0.5)
     card = toy_card(bands=("red",), tile_size=1056, overlap=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
