@@ -54,7 +54,7 @@ def show_comparison_plan(plan: Mapping[str, Any]) -> None:
 
 
 def _outputs(plan: Mapping[str, Any]) -> Rows:
-    return [(kind, str(path)) for kind, path in plan["outputs"].items()]
+    return [("writes", str(path)) for path in plan["outputs"].values()]
 
 
 def _trained(summary: Mapping[str, Any]) -> str:

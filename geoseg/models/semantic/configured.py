@@ -43,6 +43,12 @@ class TransformersSemantic(nn.Module):
         super().__init__()
         self.network = network
 
+    @property
+    def encoder(self) -> nn.Module | None:
+        """The network without its head; None where transformers does not tell them apart."""
+        base = getattr(self.network, "base_model", None)
+        return base if isinstance(base, nn.Module) and base is not self.network else None
+
     def forward(self, pixels: Tensor) -> Tensor:
         """The scores (batch, channel, y, x) of `pixels` (batch, band, y, x)."""
         logits = self.network(pixel_values=pixels).logits

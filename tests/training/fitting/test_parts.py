@@ -119,6 +119,15 @@ def test_the_encoder_is_found_inside_of_other_networks() -> None:
     assert encoder_of(network) is network.get_submodule("base.encoder")
 
 
+def test_the_encoder_of_a_network_of_transformers_is_all_but_its_head() -> None:
+    needed("transformers")
+    network = create_model("transformers-semantic", in_channels=3, classes=2)
+    encoder = encoder_of(network)
+    assert encoder is network.get_submodule("network.segformer")
+    head = sum(p.numel() for p in network.get_submodule("network.decode_head").parameters())
+    assert sum(p.numel() for p in encoder.parameters()) + head == sum(p.numel() for p in network.parameters())
+
+
 def test_an_encoder_that_is_not_there_cannot_be_treated_apart() -> None:
     network = create_model("pixel-linear", in_channels=3, classes=2)
     assert encoder_of(network) is None
