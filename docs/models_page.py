@@ -13,6 +13,7 @@ from geoseg.models.published import UNSTATED
 from geoseg.models.zoo import zoo
 
 PAGE = Path(__file__).with_name("models.md")
+RUNS = Path(__file__).with_name("runs")  # written by recipes/package.py and curves.py
 Row = Mapping[str, Any]
 
 INTRODUCTION = """\
@@ -68,6 +69,15 @@ def _packaged(cards: Sequence[ModelCard]) -> Iterator[str]:
     for card in cards:
         yield from (f"### {card.name}", "", f"{card.description} {card.limits}".strip(), "")
         yield from _table(("metric", "value", "on"), ((m.name, f"{m.value:.3g}", m.data) for m in card.metrics))
+        yield from _run(card.name)
+
+
+def _run(name: str) -> Iterator[str]:
+    """How a model's training went, where its log is kept."""
+    if not (RUNS / f"{name}.csv").exists():
+        return
+    yield f"Made by `geoseg train recipes/{name}.toml`; the [log](runs/{name}.csv) of the run, drawn:"
+    yield from ("", f"![Loss, and IoU on ground kept from training, over the steps](runs/{name}.svg)", "")
 
 
 def _card(card: ModelCard) -> tuple[str, ...]:

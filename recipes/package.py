@@ -1,11 +1,11 @@
 r"""A trained model, put where the packaged ones are, with what its recipe says of it and what was measured of it.
 
-    geoseg evaluate --model trained.safetensors --image other.tif --labels other.shp --json > other.json
+    geoseg evaluate --model trained.safetensors --image other.tif --labels other.shp --figures other.json
     python recipes/package.py trained.safetensors recipes/buildings.toml \
         --measured 'another town, 0.3 m=other.json' [--figures left_out.json] [--log trained.run/log.csv]
 
-`--measured` takes what `geoseg evaluate --json` printed, and what to call the data; `--figures` what
-leave_one_place_out.py wrote. The log goes to docs/runs, where docs/packaged_page.py draws it.
+`--measured` takes the figures of `geoseg evaluate`, and what to call the data; `--figures` what
+leave_one_place_out.py wrote. The log goes to docs/runs, where docs/curves.py draws it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
     metrics: list[dict[str, Any]] = []
     for text in asked.measured:
         data, _, path = text.rpartition("=")
-        metrics += entries(json.loads(Path(path).read_text())["evaluation"], data)
+        metrics += entries(json.loads(Path(path).read_text()), data)
     for path in asked.figures:
         metrics += json.loads(path.read_text())
     place = packaged(asked.trained, asked.recipe, metrics)
