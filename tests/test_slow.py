@@ -13,7 +13,6 @@ import geopandas as gpd
 import pytest
 import rasterio
 
-from tests.test_project import shell_commands
 from tests.jobs.test_predict import blobs, scene_of
 from tests.toy import write_toy_bundle
 
@@ -79,21 +78,3 @@ def test_two_hundred_masks_become_exact_polygons(tmp_path):
 def test_open_polygons_take_no_more_memory_than_their_budget(tmp_path):
     rows = ("--rows", "2048", "4096", "8192", "--budget", "64", "--larger-budgets", "256")
     assert all(verdict["met"] for verdict in verdicts(tmp_path, "--only", "memory", *rows))
-
-
-@pytest.mark.data
-def test_fine_tuning_lifts_iou_as_the_tutorial_says(data_dir, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'cli'}")
-    for file in (data_dir / "finetune_demo_kampala").iterdir():
-        (tmp_path / file.name).symlink_to(file)
-    page = (ROOT / "docs" / "tutorial.md").read_text()
-    for words in shell_commands(page, "geoseg"):
-        subprocess.run([sys.executable, "-m", "geoseg_cli", *words], check=True)
-    known, adapted = (iou_of(tmp_path / name) for name in ("before.json", "after.json"))
-    assert adapted - known >= 0.08
-
-
-def iou_of(figures: Path) -> float:
-    found = json.loads(figures.read_text())
-    return next(one["pixels"]["iou"]["value"] for one in found["total"]["classes"] if one["name"] == "building")
