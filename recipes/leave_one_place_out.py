@@ -16,10 +16,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from geoseg.evaluation.figures import Evaluation
 from geoseg.jobs.evaluating import plan_evaluate, run_evaluate
 from geoseg.jobs.recipe import read_recipe
 from geoseg.jobs.spec import EvaluateJob, TrainJob, job_of
 from geoseg.jobs.training import plan_train, run_train
+from geoseg.jobs.validating import metrics_of
 
 
 def split_scenes(scenes: list[dict[str, Any]], pattern: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -47,16 +49,12 @@ def trained(values: dict[str, Any], kept: list[dict[str, Any]], model: Path, min
 def measured(model: Path, scenes: list[dict[str, Any]], place: str) -> list[dict[str, Any]]:
     """Figures of a model on scenes, one by one, as a card has them."""
     job = job_of(EvaluateJob, {"scenes": scenes, "model": str(model), "resamples": 0})
-    evaluation = run_evaluate(plan_evaluate(job)).summary["evaluation"]
-    found = []
-    for scene in evaluation["scenes"]:
-        for one in scene["scores"]["classes"]:
-            for what, key in (("pixels", "iou"), ("objects", "f1")):
-                if one["id"] != evaluation["classes"]["background"] and one[what]:
-                    name = f"{one['name']}: {what[:-1]} {key}, {place} left out of training"
-                    value = round(one[what][key]["value"], 4)
-                    found.append({"name": name, "value": value, "data": scene["scores"]["name"]})
-    return found
+    evaluation = Evaluation.model_validate(run_evaluate(plan_evaluate(job)).summary["evaluation"])
+    return [
+        {**metric.model_dump(), "name": f"{metric.name}, {place} left out of training"}
+        for scene in evaluation.scenes
+        for metric in metrics_of(scene.scores, evaluation.classes.background, scene.scores.name, ("iou", "f1"))
+    ]
 
 
 def main() -> None:

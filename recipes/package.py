@@ -14,37 +14,26 @@ import argparse
 import json
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from geoseg.core.card import Metric
+from geoseg.evaluation.figures import Evaluation
+from geoseg.jobs.validating import metrics_of
 from geoseg.models import load_model, save_bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "geoseg" / "models" / "weights"
 RUNS = ROOT / "docs" / "runs"
-FIGURES = (("pixels", "iou"), ("pixels", "precision"), ("pixels", "recall"), ("objects", "f1"))
+MEASURED = ("iou", "precision", "recall", "f1")
 SAID = ("name", "version", "task", "description", "license", "attribution", "training_data", "limits")
 
 
-def entries(evaluation: Mapping[str, Any], data: str) -> Iterator[dict[str, Any]]:
-    """What an evaluation found of each class, as a card has it."""
-    for one in evaluation["total"]["classes"]:
-        if one["id"] == evaluation["classes"]["background"]:
-            continue
-        for what, key in FIGURES:
-            if one[what] and one[what][key]["value"] is not None:
-                value = round(one[what][key]["value"], 4)
-                yield {"name": f"{one['name']}: {what[:-1]} {key}", "value": value, "data": data}
-
-
-def packaged(trained: Path, recipe: Path, metrics: list[dict[str, Any]]) -> Path:
+def packaged(trained: Path, recipe: Path, metrics: list[Metric]) -> Path:
     """Where the bundle was put: the trained weights, the recipe's words, the figures before those of the run itself."""
     model = load_model(str(trained))
     about = tomllib.loads(recipe.read_text())["about"]
     said = {key: tuple(value) if isinstance(value, list) else value for key, value in about.items() if key in SAID}
-    measured = (*(Metric(**entry) for entry in metrics), *model.card.metrics)
+    measured = (*metrics, *model.card.metrics)
     card = model.card.model_copy(update={**said, "metrics": measured})
     place = WEIGHTS / f"{card.name}.safetensors"
     save_bundle(place, model.module, card)
@@ -60,12 +49,13 @@ def main() -> None:
     parser.add_argument("--figures", action="append", default=[], type=Path)
     parser.add_argument("--log", type=Path)
     asked = parser.parse_args()
-    metrics: list[dict[str, Any]] = []
+    metrics: list[Metric] = []
     for text in asked.measured:
         data, _, path = text.rpartition("=")
-        metrics += entries(json.loads(Path(path).read_text()), data)
+        evaluation = Evaluation.model_validate_json(Path(path).read_text())
+        metrics += metrics_of(evaluation.total, evaluation.classes.background, data, MEASURED)
     for path in asked.figures:
-        metrics += json.loads(path.read_text())
+        metrics += [Metric(**entry) for entry in json.loads(path.read_text())]
     place = packaged(asked.trained, asked.recipe, metrics)
     if asked.log:
         RUNS.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import geopandas
 import numpy as np
 
 from geoseg.core.card import Metric
-from geoseg.evaluation.figures import Evaluation
+from geoseg.evaluation.figures import Evaluation, Scores
 from geoseg.evaluation.report import Exhibit
 from geoseg.io.region import RegionMask
 from geoseg.jobs.evaluating import EvaluatePlan, Subject, both, compared
@@ -28,6 +29,22 @@ MEASURED = ("iou", "boundary_iou", "f1")  # what the card keeps, of pixels and o
 LEAST, MOST = 0.05, 0.95  # thresholds that a card may hold
 
 
+def metrics_of(
+    scores: Scores, background: int | None, data: str, wanted: Collection[str] = MEASURED
+) -> tuple[Metric, ...]:
+    """The wanted figures of each class but the background, as a card has them; `data` says what they were found on."""
+    found = []
+    for one in scores.classes:
+        if one.id == background:
+            continue
+        for what, figures in (("pixel", one.pixels), ("object", one.objects or {})):
+            for key in wanted:
+                value = figures[key].value if key in figures else None
+                if value is not None:
+                    found.append(Metric(name=f"{one.name}: {what} {key}", value=round(value, 4), data=data))
+    return tuple(found)
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What validation found, with pictures of the best and worst places."""
@@ -40,16 +57,7 @@ class Judged:
         chosen = ", which chose the weights" if keep == "best" else ""
         names = ", ".join(scene.scores.name for scene in self.evaluation.scenes)
         where = f"ground kept from training{chosen}: {names}"
-        found = []
-        for one in self.evaluation.total.classes:
-            if one.id == self.evaluation.classes.background:
-                continue
-            for what, figures in (("pixel", one.pixels), ("object", one.objects or {})):
-                for key in MEASURED:
-                    value = figures[key].value if key in figures else None
-                    if value is not None:
-                        found.append(Metric(name=f"{one.name}: {what} {key}", value=round(value, 4), data=where))
-        return tuple(found)
+        return metrics_of(self.evaluation.total, self.evaluation.classes.background, where)
 
     def threshold(self) -> dict[str, Any]:
         """The threshold with the best F1 of pixels, for models that tell one class from the background."""
